@@ -1,0 +1,194 @@
+"""Wyoming frames within bounds, read and written without trusting the other side.
+
+This file stands on both sides as an identical twin; `contract/README.md` has the rules, `contract/limits.json` the
+numbers. Wyoming's own reader trusts the lengths it is told and waits for ever, hence this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+import json
+import math
+import re
+from typing import Any, Final, Literal, NoReturn, TypeAlias
+
+from wyoming.event import Event
+
+HEADER_MAX_BYTES: Final = 65_536
+DATA_MAX_BYTES: Final = 1_048_576
+PAYLOAD_MAX_BYTES: Final = 1_048_576
+HELLO_BODY_MAX_BYTES: Final = 16_384
+JSON_MAX_DEPTH: Final = 32
+HELLO_S: Final = 5.0
+HEADER_S: Final = 10.0
+BODY_S: Final = 10.0
+IDLE_S: Final = 60.0
+WRITE_S: Final = 10.0
+
+WireErrorCode: TypeAlias = Literal["bad-frame", "too-large", "timeout"]
+
+
+class WireError(ValueError):
+    """A frame that breaks a bound; the connection cannot go on. `code` is the contract's error code."""
+
+    def __init__(self, code: WireErrorCode, text: str) -> None:
+        """Keeps the code beside the text."""
+        super().__init__(text)
+        self.code: WireErrorCode = code
+
+
+async def read_event(
+    reader: asyncio.StreamReader,
+    *,
+    idle_s: float = IDLE_S,
+    header_s: float = HEADER_S,
+    body_s: float = BODY_S,
+    body_max_bytes: int = DATA_MAX_BYTES,
+) -> Event | None:
+    """Reads one frame; None when the stream ended between frames.
+
+    The stream must have been opened with `limit=HEADER_MAX_BYTES`. Raises WireError when a rule is broken or a deadline
+    passed, OSError when the connection broke. A read cancelled in mid-frame leaves the stream unusable.
+    """
+    # Frames that have all arrived are read without waiting: whoever floods must not keep the loop for itself.
+    await asyncio.sleep(0)
+    async with _deadline(idle_s, "a frame", "send a ping from time to time"):
+        first = await reader.read(1)
+    if not first:
+        return None
+    header = _parse_object(await _read_header(reader, first, header_s), "the header")
+    event_type, data = header.get("type"), header.get("data", {})
+    if not isinstance(event_type, str) or not event_type:
+        raise WireError("bad-frame", "the header's type must be text")
+    if not isinstance(data, dict):
+        raise WireError("bad-frame", "the header's data must be an object")
+    data_bytes = _length(header, "data_length", min(DATA_MAX_BYTES, body_max_bytes))
+    payload_bytes = _length(header, "payload_length", min(PAYLOAD_MAX_BYTES, body_max_bytes))
+    if not data_bytes and not payload_bytes:
+        return Event(event_type, data)
+    async with _deadline(body_s, "the whole body of a frame", "send a frame in one piece"):
+        # readexactly collects what arrives, it does not set aside what was announced.
+        raw_data = await reader.readexactly(data_bytes)
+        payload = await reader.readexactly(payload_bytes)
+    if raw_data:
+        data |= _parse_object(raw_data, "the data")
+    return Event(event_type, data, payload or None)
+
+
+def encode(event: Event) -> bytes:
+    """The event as one frame; raises WireError when it breaks a bound or is not JSON."""
+    data = _dump_object(event.data) if event.data else b""
+    payload = event.payload or b""
+    if len(data) > DATA_MAX_BYTES or len(payload) > PAYLOAD_MAX_BYTES:
+        raise WireError("too-large", f"{event.type} has {len(data)} bytes of data and {len(payload)} of payload")
+    header: dict[str, Any] = {"type": event.type}
+    if data:
+        header["data_length"] = len(data)
+    if payload:
+        header["payload_length"] = len(payload)
+    line = _dump_object(header) + b"\n"
+    if len(line) > HEADER_MAX_BYTES:
+        raise WireError("too-large", f"the header has {len(line)} bytes, at most {HEADER_MAX_BYTES} are allowed")
+    return b"".join((line, data, payload))
+
+
+async def write_event(writer: asyncio.StreamWriter, event: Event, *, write_s: float = WRITE_S) -> None:
+    """Writes one frame; raises WireError when it breaks a bound or nobody reads it, OSError when the connection broke."""
+    writer.write(encode(event))
+    try:
+        async with asyncio.timeout(write_s):
+            await writer.drain()
+    except TimeoutError:
+        raise WireError("timeout", f"the other side did not read within {write_s:g} s") from None
+
+
+@asynccontextmanager
+async def _deadline(seconds: float, awaited: str, advice: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise WireError("timeout", f"{awaited} did not arrive within {seconds:g} s: {advice}") from None
+    except asyncio.IncompleteReadError:
+        raise WireError("bad-frame", "the connection ended in the middle of a frame") from None
+
+
+async def _read_header(reader: asyncio.StreamReader, first: bytes, header_s: float) -> bytes:
+    # A web browser or a TLS client is told at once, before it has sent a line.
+    if first != b"{":
+        raise WireError("bad-frame", "a frame starts with a JSON object: speak Wyoming, without TLS")
+    try:
+        async with _deadline(header_s, "the whole header of a frame", "send a frame in one piece"):
+            line = first + await reader.readuntil(b"\n")
+    except asyncio.LimitOverrunError:
+        line = b""
+    if not 0 < len(line) <= HEADER_MAX_BYTES:
+        raise WireError("too-large", f"the header has more than {HEADER_MAX_BYTES} bytes: move its data to the body")
+    return line
+
+
+def _length(header: dict[str, Any], name: str, maximum: int) -> int:
+    value = header.get(name, 0)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise WireError("bad-frame", f"{name} must be a whole number from 0 to {maximum}")
+    if value > maximum:
+        raise WireError("too-large", f"{name} is more than the {maximum} bytes allowed here")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError("a number is too large")
+    return value
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+# The closing quote is optional so that no text can make the expression step back and try again.
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_BRACKETS_TO_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _refuse_deep(raw: bytes, what: str) -> None:
+    if raw.count(b"[") + raw.count(b"{") <= JSON_MAX_DEPTH:
+        return
+    # Brackets outside strings, each pass taking the innermost pairs away: JSON's own reader would recurse.
+    brackets = _STRING.sub(b"", raw).translate(_BRACKETS_TO_SQUARE, _NO_BRACKETS)
+    for _ in range(JSON_MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"")
+    if brackets:
+        raise WireError(
+            "bad-frame", f"{what} is nested deeper than {JSON_MAX_DEPTH} levels or its brackets do not match"
+        )
+
+
+def _parse_object(raw: bytes, what: str) -> dict[str, Any]:
+    _refuse_deep(raw, what)
+    try:
+        text = raw.decode()
+        value = _DECODER.decode(text)
+        if _SURROGATE.search(text):
+            # Half a surrogate pair parses, and then breaks whoever encodes the text again.
+            json.dumps(value, ensure_ascii=False).encode()
+    except ValueError as error:
+        raise WireError("bad-frame", f"{what} is not JSON in UTF-8: {error}") from None
+    if not isinstance(value, dict):
+        raise WireError("bad-frame", f"{what} must be a JSON object")
+    return value
+
+
+def _dump_object(value: dict[str, Any]) -> bytes:
+    try:
+        raw = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise WireError("bad-frame", f"cannot be sent as JSON: {error}") from None
+    _refuse_deep(raw, "the data")
+    return raw
