@@ -1,0 +1,137 @@
+"""The composition root: what the sidecar is made of and in which order it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
+import time
+
+from . import __version__
+from .config import Settings
+from .engines.catalogue import Engines, choose
+from .errors import ConfigError
+from .identity import load_or_create_id
+from .net.auth import Authenticator, load_or_create_token
+from .net.discovery import Announcement, service_info
+from .net.handler import Handler
+from .net.http import HttpServer
+from .net.server import Server
+from .telemetry.metrics import Metrics
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def token_path(settings: Settings) -> Path:
+    """Where the pairing token is kept."""
+    return settings.data_dir / "token"
+
+
+def choose_engines(settings: Settings) -> Engines:
+    """The engines that the settings ask for, not loaded yet."""
+    return choose(
+        stt=settings.stt,
+        tts=settings.tts,
+        vad=settings.vad,
+        wake=settings.wake,
+        stt_workers=settings.stt_workers,
+        data_dir=settings.data_dir,
+    )
+
+
+@asynccontextmanager
+async def engines_of_a_command(settings: Settings) -> AsyncIterator[Engines]:
+    """Engines for the length of a command, not loaded yet; those of a sidecar that serves beside it are not disturbed."""
+    with TemporaryDirectory(prefix="barnabeenet-") as folder:
+        engines = choose_engines(settings.model_copy(update={"data_dir": Path(folder)}))
+        try:
+            yield engines
+        finally:
+            await engines.close()
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """A sidecar that serves; the ports are those really listened on."""
+
+    engines: Engines
+    metrics: Metrics
+    sidecar_id: str
+    token: str
+    port: int
+    plain_port: int | None
+    http_port: int
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Sidecar]:
+    """Serves for the length of the block, with every engine loaded; raises ConfigError when it cannot start."""
+    started = time.perf_counter()
+    token = load_or_create_token(token_path(settings))
+    sidecar_id = load_or_create_id(settings.data_dir / "sidecar_id")
+    metrics = Metrics()
+    engines = choose_engines(settings)
+
+    async with AsyncExitStack() as stack:
+        http = HttpServer(engines, metrics)
+        stack.push_async_callback(http.close)
+        await _listen(http, settings.host, settings.http_port, "http_port")
+
+        stack.push_async_callback(engines.close)
+        await engines.load()
+        for slot in engines.slots:
+            metrics.observe_engine(slot.kind, ready=slot.ready, load_s=slot.load_s)
+
+        handler = Handler(engines, metrics, synthesis_slots=asyncio.Semaphore(settings.tts_parallel))
+        authenticator = Authenticator(
+            token,
+            sidecar_id=sidecar_id,
+            name=settings.name,
+            software=f"barnabeenet-sidecar {__version__}",
+            revision_of=lambda home: engines.stt.get().vocabulary_revision(home) if engines.stt.ready else None,
+        )
+        server = Server(handler, authenticator=authenticator)
+        stack.push_async_callback(server.close)
+        await _listen(server, settings.host, settings.port, "port")
+        metrics.observe_hellos(lambda: authenticator.wrong_proofs, lambda: server.connections_without_hello)
+
+        plain = None
+        if settings.plain_port is not None:
+            plain = Server(handler, authenticator=None)
+            stack.push_async_callback(plain.close)
+            await _listen(plain, settings.host, settings.plain_port, "plain_port")
+
+        http.is_listening = True
+        announcement = Announcement(
+            service_info(sidecar_id=sidecar_id, name=settings.name, host=settings.host, port=server.port)
+        )
+        stack.push_async_callback(announcement.close)
+        announcement.start()
+
+        state = "ready" if engines.can_serve else "started, but cannot serve (see above)"
+        _LOGGER.info("%s after %.1f s", state, time.perf_counter() - started)
+        yield Sidecar(
+            engines=engines,
+            metrics=metrics,
+            sidecar_id=sidecar_id,
+            token=token,
+            port=server.port,
+            plain_port=plain.port if plain else None,
+            http_port=http.port,
+        )
+        _LOGGER.info("stopping")
+
+
+async def _listen(server: Server | HttpServer, host: str, port: int, setting: str) -> None:
+    try:
+        await server.start(host, port)
+    except OSError as err:
+        raise ConfigError(
+            f"cannot listen on {host} port {port}: {err.strerror}; "
+            f"`barnabeenet-sidecar doctor` says who does, {setting} chooses another"
+        ) from err
+    _LOGGER.info("listening on %s port %d (%s)", host, server.port, setting)

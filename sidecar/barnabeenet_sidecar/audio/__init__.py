@@ -1,0 +1,1 @@
+"""Audio helpers that know no engine."""

@@ -1,0 +1,144 @@
+"""`barnabeenet-sidecar doctor`: what is here, what is missing and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+import os
+from pathlib import Path
+import textwrap
+from typing import Any, Literal
+
+from . import app, system
+from .config import Settings
+from .engines.catalogue import Slot
+
+_GIGABYTE = 10**9
+_MEMORY_NEEDED_BYTES = _GIGABYTE
+# This version was not written before then.
+_EARLIEST_YEAR = 2026
+_DETAIL_CHARS = 90
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; "missing" keeps the sidecar from serving, "warning" costs something."""
+
+    subject: str
+    state: Literal["ok", "warning", "missing"]
+    detail: str
+    advice: str = ""
+
+
+def can_serve(findings: Iterable[Finding]) -> bool:
+    """Whether `serve` would hear and answer."""
+    return all(finding.state != "missing" for finding in findings)
+
+
+def render(findings: Sequence[Finding]) -> str:
+    """A table in plain text, with the advice under what needs it."""
+    width = max(len(finding.subject) for finding in findings)
+    lines = []
+    for finding in findings:
+        indent = " " * (width + 11)
+        first = f"{finding.subject:<{width}}  {finding.state:<7}  "
+        lines.append(
+            textwrap.fill(finding.detail, _DETAIL_CHARS + width, initial_indent=first, subsequent_indent=indent)
+        )
+        if finding.advice:
+            advice = f"-> {finding.advice}"
+            lines.append(textwrap.fill(advice, _DETAIL_CHARS + width, initial_indent=indent, subsequent_indent=indent))
+    lines.append("")
+    lines.append("It can serve." if can_serve(findings) else "It cannot serve yet: see what is missing above.")
+    return "\n".join(lines)
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Looks at everything; loads each engine once, which takes a few seconds."""
+    return [
+        *_machine(),
+        _gpu(await system.gpus()),
+        _clock(datetime.now(UTC), await system.clock_is_synchronised()),
+        *_storage(settings),
+        *_ports(settings),
+        *await _engines(settings),
+    ]
+
+
+def _machine() -> list[Finding]:
+    name, cores = system.cpu()
+    findings = [Finding("processor", "ok", f"{name}, {cores} cores")]
+    if memory := system.memory_bytes():
+        total, free = memory
+        detail = f"{free / _GIGABYTE:.1f} of {total / _GIGABYTE:.1f} GB free"
+        if free < _MEMORY_NEEDED_BYTES:
+            findings.append(Finding("memory", "warning", detail, "about 1 GB is needed: stop something else"))
+        else:
+            findings.append(Finding("memory", "ok", detail))
+    return findings
+
+
+def _gpu(gpus: list[str] | None) -> Finding:
+    if gpus:
+        return Finding("GPU", "ok", "; ".join(gpus))
+    return Finding("GPU", "ok", "none found; the engines of this version need none")
+
+
+def _clock(now: datetime, synchronised: bool | None) -> Finding:
+    detail = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+    if now.year < _EARLIEST_YEAR:
+        return Finding("clock", "warning", detail, "set the clock: logs and metrics will carry wrong times")
+    if synchronised is False:
+        return Finding("clock", "warning", f"{detail}, not synchronised", "run `timedatectl set-ntp true`")
+    return Finding("clock", "ok", f"{detail}, synchronised" if synchronised else detail)
+
+
+def _storage(settings: Settings) -> list[Finding]:
+    folder = settings.data_dir
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        return [Finding("data folder", "missing", f"{folder} cannot be written", "change its owner or set data_dir")]
+    return [Finding("data folder", "ok", str(folder)), _token(app.token_path(settings))]
+
+
+def _token(path: Path) -> Finding:
+    if not path.exists():
+        return Finding("token", "ok", "none yet: the first start makes one and shows it")
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        return Finding("token", "warning", f"{path} has mode {mode:o}: others may read it", f"run `chmod 600 {path}`")
+    if not os.access(path, os.R_OK):
+        return Finding("token", "missing", f"{path} cannot be read", "run as its owner, or give it to this user")
+    return Finding("token", "ok", f"{path}, shown by `barnabeenet-sidecar token`")
+
+
+def _ports(settings: Settings) -> list[Finding]:
+    wanted = {"port": settings.port, "plain_port": settings.plain_port, "http_port": settings.http_port}
+    return [_port(settings.host, setting, port) for setting, port in wanted.items() if port is not None]
+
+
+def _port(host: str, setting: str, port: int) -> Finding:
+    err = system.bind_error(host, port)
+    if err is None:
+        return Finding(setting, "ok", f"{host} port {port} is free")
+    by = system.listener_of(port)
+    if by and "barnabeenet" in by:
+        return Finding(setting, "ok", f"{host} port {port} is served by {by}")
+    option = f"--{setting.replace('_', '-')}"
+    detail = f"{host} port {port} is not free: {err.strerror}{f', taken by {by}' if by else ''}"
+    return Finding(setting, "missing", detail, f"stop what listens there, or choose another with {option} or --host")
+
+
+async def _engines(settings: Settings) -> list[Finding]:
+    async with app.engines_of_a_command(settings) as engines:
+        await engines.load()
+        return [_engine(slot, needed=slot in (engines.stt, engines.tts)) for slot in engines.slots]
+
+
+def _engine(slot: Slot[Any], *, needed: bool) -> Finding:
+    if slot.problem is not None:
+        return Finding(slot.kind, "missing" if needed else "warning", slot.problem, "see README.md, Engines")
+    info = slot.get().info
+    languages = ", ".join(info.languages[:8]) + (" ..." if len(info.languages) > 8 else "")
+    return Finding(slot.kind, "ok", f"{info.name} {info.version} ({languages or 'any language'}), {slot.load_s:.1f} s")

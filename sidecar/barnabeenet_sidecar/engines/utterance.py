@@ -1,0 +1,98 @@
+"""One utterance at a time through a PocketSphinx decoder: provisional words as it goes, final ones in one batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pocketsphinx
+
+from ..audio.noise_floor import with_noise_floor
+from ..audio.trim import speech_span_ms
+from .base import SAMPLE_BYTES, SAMPLE_RATE_HZ, Transcription
+from .silero import Silero
+from .vocabulary_model import CONTROL_FILE, DICTIONARY_FILE, MODEL_NAME, VocabularyModel
+
+_BYTES_PER_MS: Final = SAMPLE_RATE_HZ * SAMPLE_BYTES // 1000
+_NOTHING: Final = Transcription("")
+ACOUSTIC_MODEL: Final = Path(pocketsphinx.get_model_path()) / "en-us" / "en-us"
+PRONUNCIATIONS: Final = Path(pocketsphinx.get_model_path()) / "en-us" / "cmudict-en-us.dict"
+
+
+class Utterance:
+    """Takes the audio of an utterance and tells its words, again and again."""
+
+    def __init__(self, folder: Path) -> None:
+        """Loads the model that `compile_vocabulary` wrote into a folder; some 40 ms."""
+        self._model = VocabularyModel.load(folder)
+        self._decoder = pocketsphinx.Decoder(
+            hmm=str(ACOUSTIC_MODEL),
+            dict=str(folder / DICTIONARY_FILE),
+            lm=None,
+            lmctl=str(folder / CONTROL_FILE),
+            lmname=MODEL_NAME,
+            loglevel="ERROR",
+        )
+        self._silero = Silero()
+        self._streamed: int | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets the audio and begins the next utterance."""
+        self._stop_streaming()
+        self._activity = self._silero.stream()
+        self._audio = bytearray()
+        self._probabilities: list[float] = []
+
+    def feed(self, pcm: bytes) -> None:
+        """Takes the next 16 kHz audio."""
+        self._audio += pcm
+        self._probabilities += self._activity.process(pcm)
+
+    def partial(self) -> Transcription:
+        """The words so far: cheap, for it goes along with the audio, but heard less well than by `decode`."""
+        span = self._speech()
+        if span is None:
+            return _NOTHING
+        if self._streamed is None:
+            self._streamed = span.start
+            self._decoder.start_utt()
+        if fresh := bytes(self._audio[self._streamed : span.stop]):
+            self._decoder.process_raw(fresh, no_search=False, full_utt=False)
+            self._streamed += len(fresh)
+        hypothesis = self._decoder.hyp()
+        return Transcription(self._model.text(hypothesis.hypstr)) if hypothesis else _NOTHING
+
+    def decode(self) -> Transcription:
+        """The words of all audio so far; empty when they are no sentence of the vocabulary.
+
+        The whole utterance at once is heard far better than piece by piece: its loudness is known from the start.
+        """
+        self._stop_streaming()
+        span = self._speech()
+        if span is None:
+            return _NOTHING
+        self._decoder.start_utt()
+        self._decoder.process_raw(with_noise_floor(bytes(self._audio[span])), no_search=False, full_utt=True)
+        self._decoder.end_utt()
+        hypothesis = self._decoder.hyp()
+        if hypothesis is None or not self._model.is_sentence(hypothesis.hypstr):
+            return _NOTHING
+        return Transcription(self._model.text(hypothesis.hypstr))
+
+    def _speech(self) -> slice | None:
+        span = speech_span_ms(self._probabilities, self._silero.frame_ms, self._levels_db())
+        return slice(span[0] * _BYTES_PER_MS, span[1] * _BYTES_PER_MS) if span else None
+
+    def _levels_db(self) -> list[float]:
+        frame = self._silero.frame_ms * SAMPLE_RATE_HZ // 1000
+        samples = np.frombuffer(bytes(self._audio), np.int16)[: len(self._probabilities) * frame]
+        power = np.square(samples.reshape(-1, frame), dtype=np.float64).mean(axis=1)
+        levels: list[float] = (10 * np.log10(power + 1)).tolist()
+        return levels
+
+    def _stop_streaming(self) -> None:
+        if self._streamed is not None:
+            self._decoder.end_utt()
+            self._streamed = None

@@ -1,0 +1,1 @@
+"""The network side: frames, messages, hello, server and HTTP endpoints."""

@@ -1,0 +1,126 @@
+"""One peer's connection: its events read within the contract, its errors answered."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from wyoming.error import Error
+from wyoming.event import Event
+
+from .messages import TEXT_MAX_CHARS, MessageError, check
+from .wire import BODY_S, HEADER_S, IDLE_S, WRITE_S, WireError, read_event, write_event
+
+# How long and how much a refused peer may still send before the socket is closed under it. Closing while its bytes are
+# unread would reset the connection and take the error that explains the refusal away from it.
+_LINGER_S: Final = 1.0
+_LINGER_READS: Final = 64
+_LINGER_READ_BYTES: Final = 65_536
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """How long a peer may take; the contract's own by default."""
+
+    header_s: float = HEADER_S
+    body_s: float = BODY_S
+    idle_s: float = IDLE_S
+    write_s: float = WRITE_S
+
+
+DEADLINES: Final = Deadlines()
+
+
+class Connection:
+    """What a handler sees of a peer: `peer` is its address, `home` its home's name or None on the plain listener."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        plain: bool,
+        deadlines: Deadlines = DEADLINES,
+    ) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.plain = plain
+        self.home: str | None = None
+        # Absent when the peer has gone before we looked.
+        peername = writer.get_extra_info("peername")
+        self.peer: str = peername[0] if peername else "unknown"
+        self._deadlines = deadlines
+        self._broken = False
+
+    async def read(self) -> Event | None:
+        """The next event that keeps the contract; None when the connection ended or broke.
+
+        An event that breaks the contract is answered with `bad-request` and skipped, a frame that breaks the framing is
+        answered and ends the connection. A read cancelled in mid-frame leaves the connection unusable.
+        """
+        with suppress(OSError):
+            while (event := await self._read_frame()) is not None:
+                try:
+                    return self._checked(event)
+                except MessageError as error:
+                    await self.error("bad-request", str(error))
+        return None
+
+    async def write(self, event: Event) -> None:
+        """Sends an event; raises OSError when the peer is gone or does not read, WireError when the event is too big."""
+        try:
+            await write_event(self.writer, event, write_s=self._deadlines.write_s)
+        except WireError as error:
+            if error.code != "timeout":
+                raise
+            raise ConnectionAbortedError(str(error)) from None
+
+    async def error(self, code: str, text: str) -> None:
+        """Sends an `error` event; raises as `write`."""
+        await self.write(Error(text=text[:TEXT_MAX_CHARS], code=code).event())
+
+    async def close(self) -> None:
+        """Closes so that what was written still arrives, within about a second."""
+        with suppress(OSError):
+            async with asyncio.timeout(_LINGER_S):
+                if not self.reader.at_eof():
+                    self.writer.write_eof()
+                    await self._discard()
+                self.writer.close()
+                await self.wait_closed()
+        self.abort()
+
+    def abort(self) -> None:
+        """Closes at once."""
+        self.writer.transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Waits until the socket is closed."""
+        with suppress(OSError):
+            # All who wait share one future, and one of them that is cancelled would cancel it for the others.
+            await asyncio.shield(asyncio.ensure_future(self.writer.wait_closed()))
+
+    async def _discard(self) -> None:
+        for _ in range(_LINGER_READS):
+            if not await self.reader.read(_LINGER_READ_BYTES):
+                return
+
+    async def _read_frame(self) -> Event | None:
+        if self._broken:
+            return None
+        deadlines = self._deadlines
+        try:
+            return await read_event(
+                self.reader, idle_s=deadlines.idle_s, header_s=deadlines.header_s, body_s=deadlines.body_s
+            )
+        except WireError as error:
+            self._broken = True
+            await self.error(error.code, str(error))
+            return None
+
+    def _checked(self, event: Event) -> Event:
+        if self.plain and event.type.startswith("barnabeenet-"):
+            raise MessageError("the plain listener takes no barnabeenet events: use the listener with the hello")
+        return check(event)

@@ -1,0 +1,198 @@
+"""The conversation on a connection: one small method per event, one request at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+import logging
+from typing import ClassVar
+
+from wyoming.error import Error
+from wyoming.event import Event
+from wyoming.ping import Ping, Pong
+
+from ..engines.catalogue import Engines
+from ..errors import BadRequest, EngineFailed, SidecarError
+from ..telemetry.metrics import Metrics
+from .connection import Connection
+from .detection import WakeWordDetection
+from .info import info
+from .messages import CANCEL, CANCELLED, TEXT_MAX_CHARS, Vocabulary
+from .request import PeerGoneError, Request
+from .synthesis import Synthesis
+from .transcription import SpeechTranscription
+from .vocabulary import VocabularyUpdate
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Handler:
+    """Called with each connection that may talk; holds the conversation until the connection ends."""
+
+    def __init__(self, engines: Engines, metrics: Metrics, *, synthesis_slots: asyncio.Semaphore) -> None:
+        self.engines = engines
+        self.metrics = metrics
+        self.synthesis_slots = synthesis_slots
+
+    async def __call__(self, connection: Connection) -> None:
+        """Answers until the peer leaves; what still runs then is stopped."""
+        listener = "plain" if connection.plain else "authenticated"
+        with self.metrics.connections.labels(listener).track_inprogress():
+            await _Conversation(connection, self).run()
+
+
+class _Conversation:
+    """Reads on while a request is worked on in its own task, so that a cancel or a hang-up is noticed at once."""
+
+    def __init__(self, connection: Connection, handler: Handler) -> None:
+        self._connection = connection
+        self._handler = handler
+        self._engines = handler.engines
+        self._request: Request | None = None
+        self._task: asyncio.Task[None] | None = None
+        # The text of a streamed reply goes on to its end even when nobody speaks it any more.
+        self._text_is_coming = False
+
+    async def run(self) -> None:
+        try:
+            while (event := await self._connection.read()) is not None:
+                await self._dispatch(event)
+        except PeerGoneError as err:
+            _LOGGER.debug("%s left in the middle: %s", self._connection.peer, err)
+        finally:
+            await self._stop()
+
+    async def _dispatch(self, event: Event) -> None:
+        try:
+            method = self._METHODS.get(event.type)
+            if method is None:
+                raise BadRequest(f"{event.type} is an answer, not a request")
+            await method(self, event)
+        except SidecarError as err:
+            await self._write(_error(err))
+
+    # One method per event
+
+    async def _describe(self, _event: Event) -> None:
+        await self._write(info(self._engines, plain=self._connection.plain).event())
+
+    async def _ping(self, event: Event) -> None:
+        await self._write(Pong(text=Ping.from_event(event).text).event())
+
+    async def _transcribe(self, event: Event) -> None:
+        await self._begin(SpeechTranscription(event, self._engines, self._connection, self._write))
+
+    async def _detect(self, event: Event) -> None:
+        await self._begin(WakeWordDetection(event, self._engines.wake.get()))
+
+    async def _vocabulary(self, event: Event) -> None:
+        home = self._connection.home or ""
+        await self._begin(VocabularyUpdate(event, self._engines.stt.get(), home))
+
+    async def _synthesize(self, event: Event) -> None:
+        # Wyoming repeats the whole text inside a streamed reply, for servers that cannot stream.
+        if not self._text_is_coming:
+            await self._begin(self._synthesis(event))
+
+    async def _synthesize_start(self, event: Event) -> None:
+        self._text_is_coming = True
+        await self._begin(self._synthesis(event))
+
+    async def _synthesize_stop(self, event: Event) -> None:
+        self._text_is_coming = False
+        await self._feed(event)
+
+    async def _feed(self, event: Event) -> None:
+        # Nobody is listening when the answer came before the client had said everything.
+        if self._request is None:
+            return
+        try:
+            await self._request.feed(event)
+        except SidecarError:
+            await self._stop()
+            raise
+
+    async def _cancel(self, _event: Event) -> None:
+        self._text_is_coming = False
+        await self._stop()
+        await self._write(Event(CANCELLED))
+
+    _METHODS: ClassVar[Mapping[str, Callable[[_Conversation, Event], Awaitable[None]]]] = {
+        "describe": _describe,
+        "ping": _ping,
+        "transcribe": _transcribe,
+        "audio-start": _feed,
+        "audio-chunk": _feed,
+        "audio-stop": _feed,
+        "synthesize": _synthesize,
+        "synthesize-start": _synthesize_start,
+        "synthesize-chunk": _feed,
+        "synthesize-stop": _synthesize_stop,
+        "detect": _detect,
+        Vocabulary.TYPE: _vocabulary,
+        CANCEL: _cancel,
+    }
+
+    # The request being worked on
+
+    def _synthesis(self, event: Event) -> Synthesis:
+        return Synthesis(event, self._engines.tts.get(), self._handler.synthesis_slots, self._write)
+
+    async def _begin(self, request: Request) -> None:
+        if self._request is not None:
+            raise BadRequest(f"{self._request.kind} is still being answered: wait for its end or cancel it")
+        if self._task is not None:
+            # Its last words are on their way; nothing of this request may overtake them.
+            await asyncio.wait([self._task])
+        if not isinstance(request, Synthesis):
+            self._text_is_coming = False
+        self._request = request
+        self._task = asyncio.create_task(self._work(request), name=f"{request.kind} of {self._connection.peer}")
+
+    async def _work(self, request: Request) -> None:
+        """Runs the request; the next one may come as soon as the end of its answer goes out."""
+        try:
+            ending = await self._run_metered(request)
+            self._request = None
+            for event in ending:
+                await self._write(event)
+        except PeerGoneError as err:
+            _LOGGER.debug("%s left in the middle of %s: %s", self._connection.peer, request.kind, err)
+
+    async def _run_metered(self, request: Request) -> Sequence[Event]:
+        with self._handler.metrics.request(request.kind) as meter:
+            meter.outcome = "stopped"
+            try:
+                ending = await request.run()
+            except SidecarError as err:
+                meter.outcome = err.code
+                return [_error(err)]
+            except PeerGoneError:
+                raise
+            except Exception:
+                meter.outcome = EngineFailed.code
+                _LOGGER.exception("%s of %s broke", request.kind, self._connection.peer)
+                return [_error(EngineFailed("the sidecar failed at this request: its log says why"))]
+            meter.outcome, meter.stages = "ok", request.stages
+            return ending
+
+    async def _stop(self) -> None:
+        """Stops what runs; nothing of its answer is written afterwards."""
+        task, self._task, self._request = self._task, None, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _write(self, event: Event) -> None:
+        if self._connection.plain and event.type.startswith("barnabeenet-"):
+            return
+        try:
+            await self._connection.write(event)
+        except OSError as err:
+            # The reading side must hear of it too: a peer that does not read may hold its end open for ever.
+            self._connection.abort()
+            raise PeerGoneError(str(err)) from err
+
+
+def _error(err: SidecarError) -> Event:
+    return Error(text=str(err)[:TEXT_MAX_CHARS], code=err.code).event()

@@ -1,0 +1,104 @@
+"""The requests `synthesize` and `synthesize-start`: text in, one stream of audio out, sentence by sentence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+import time
+
+from sentence_stream import async_stream_to_sentences
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from wyoming.event import Event
+from wyoming.tts import SynthesizeStopped
+
+from ..audio.pcm import Resampler
+from ..engines.base import SAMPLE_BYTES, TextToSpeech
+from ..errors import BadRequest
+from .messages import TEXT_MAX_CHARS, Timings, trace_id_of
+from .request import Request, Write
+
+_CHUNK_MS = 100
+
+
+class Synthesis(Request):
+    """Speaks a text, whole or as it arrives.
+
+    A reply is one `audio-start` ... `audio-stop` however many sentences it has. Nothing is made ahead of a client that
+    does not read. Stages: `first_audio`, from the first whole sentence to its first audio, and `audio`, to the last.
+    """
+
+    kind = "synthesize"
+
+    def __init__(self, event: Event, engine: TextToSpeech, slots: asyncio.Semaphore, write: Write) -> None:
+        super().__init__()
+        self._engine, self._slots, self._write = engine, slots, write
+        voice = event.data.get("voice") or {}
+        self._voice, self._language = voice.get("name") or None, voice.get("language") or None
+        self._trace_id = trace_id_of(event)
+        self._rate_hz: int = (event.data.get("context") or {}).get("rate") or engine.rate_hz
+        self._resampler = Resampler(engine.rate_hz, self._rate_hz)
+        self._text: asyncio.Queue[str | None] = asyncio.Queue()
+        self._chars_left = TEXT_MAX_CHARS
+        self._streamed = event.type == "synthesize-start"
+        self._started: float | None = None
+        if not self._streamed:
+            self._take(event.data["text"])
+            self._take(None)
+
+    async def feed(self, event: Event) -> None:
+        """Takes more text; raises BadRequest when the reply grows longer than one in one piece may be."""
+        if event.type == "synthesize-chunk":
+            self._take(event.data["text"])
+        elif event.type == "synthesize-stop":
+            self._take(None)
+
+    def _take(self, text: str | None) -> None:
+        self._chars_left -= len(text or "")
+        if self._chars_left < 0:
+            raise BadRequest(f"a reply may have {TEXT_MAX_CHARS} characters: send the rest as another")
+        self._text.put_nowait(text)
+
+    async def run(self) -> Sequence[Event]:
+        """Speaks sentence after sentence."""
+        async for sentence in async_stream_to_sentences(self._text_so_far()):
+            self._started = self._started or time.perf_counter()
+            await self._speak(sentence)
+        await self._send(self._resampler.finish())
+        await self._start_audio()
+        if self._started is not None:
+            self.stages["audio"] = (time.perf_counter() - self._started) * 1000
+        closing = [AudioStop().event(), Timings(self._trace_id, self.stages).event()]
+        return [*closing, SynthesizeStopped().event()] if self._streamed else closing
+
+    async def _text_so_far(self) -> AsyncIterator[str]:
+        while (text := await self._text.get()) is not None:
+            yield text
+
+    async def _speak(self, sentence: str) -> None:
+        async with aclosing(self._engine.synthesise(sentence, self._voice, self._language)) as chunks:
+            while True:
+                # Held while the engine works, not while a slow client reads.
+                async with self._slots:
+                    pcm = await anext(chunks, None)
+                if pcm is None:
+                    return
+                await self._send_pieces(pcm)
+
+    async def _send_pieces(self, pcm: bytes) -> None:
+        step = self._engine.rate_hz * _CHUNK_MS // 1000 * SAMPLE_BYTES
+        for start in range(0, len(pcm), step):
+            await self._send(self._resampler.feed(pcm[start : start + step]))
+
+    async def _send(self, pcm: bytes) -> None:
+        if pcm:
+            await self._start_audio()
+            await self._write(AudioChunk(self._rate_hz, SAMPLE_BYTES, 1, pcm).event())
+
+    async def _start_audio(self) -> None:
+        """Begins the one stream of audio, once; also when the text had nothing to speak, so that the client gets an end."""
+        if "first_audio" in self.stages:
+            return
+        started = self._started or time.perf_counter()
+        self.stages["first_audio"] = (time.perf_counter() - started) * 1000
+        await self._write(AudioStart(self._rate_hz, SAMPLE_BYTES, 1).event())
