@@ -1,0 +1,78 @@
+"""BarnabeeNet, the voice of a home."""
+
+from __future__ import annotations
+
+from homeassistant.const import CONF_HOST, CONF_PORT, CONF_TOKEN, EVENT_HOMEASSISTANT_STOP, Platform
+from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.dispatcher import async_dispatcher_send
+from homeassistant.helpers.typing import ConfigType
+
+from . import pipelines, websocket
+from .client.sidecar import Address, Sidecar
+from .const import DOMAIN, SIGNAL_TURN
+from .coordinator import BarnabeeNet, BarnabeeNetConfigEntry, SidecarWatch, async_introduction
+from .telemetry.trace import Turns, VoiceContext
+from .vocabulary_keeper import VocabularyKeeper
+
+CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
+
+PLATFORMS = [Platform.CONVERSATION, Platform.STT, Platform.TTS, Platform.WAKE_WORD]
+
+
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa: ARG001
+    """Registers what does not belong to one entry."""
+    websocket.async_register(hass)
+    return True
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) -> bool:
+    """Sets an entry up, whether or not its sidecar answers; takes no longer than the first attempt (5 s)."""
+    home, software = await async_introduction(hass)
+    address = Address(entry.data[CONF_HOST], entry.data[CONF_PORT])
+    sidecar = Sidecar(address, entry.data[CONF_TOKEN], home=home, software=software)
+    vocabulary = VocabularyKeeper(hass, sidecar)
+    entry.runtime_data = BarnabeeNet(sidecar, Turns(), vocabulary)
+    _close_at_the_end(hass, entry)
+    _publish_turns(hass, entry)
+
+    await sidecar.start()
+    watch = SidecarWatch(hass, entry)
+    watch.update()
+    entry.async_on_unload(sidecar.subscribe(watch.update))
+    entry.async_on_unload(watch.forget)
+
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    await pipelines.PipelineKeeper(hass, entry).async_start()
+    vocabulary.start()
+    return True
+
+
+async def async_unload_entry(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) -> bool:
+    """Takes the entities away; the connections close afterwards."""
+    return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) -> None:
+    """Leaves nothing behind that would not work without the entry."""
+    await pipelines.async_remove(hass, entry)
+
+
+def _close_at_the_end(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) -> None:
+    """Ends what runs when the entry is unloaded and when Home Assistant stops, which unloads nothing."""
+    data = entry.runtime_data
+
+    async def close(_: Event | None = None) -> None:
+        data.vocabulary.close()
+        await data.sidecar.close()
+
+    entry.async_on_unload(close)
+    entry.async_on_unload(hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, close))
+
+
+def _publish_turns(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) -> None:
+    @callback
+    def publish(turn: VoiceContext) -> None:
+        async_dispatcher_send(hass, SIGNAL_TURN, turn.as_dict())
+
+    entry.async_on_unload(entry.runtime_data.turns.subscribe(publish))

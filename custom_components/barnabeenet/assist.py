@@ -1,0 +1,165 @@
+"""Assist as the dialogue sees it: Home Assistant's own agent understands a sentence and does what it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import logging
+from typing import Final
+
+from hassil.intents import Intents
+from home_assistant_intents import ErrorKey
+from homeassistant.components import conversation
+from homeassistant.components.conversation.agent_manager import get_agent_manager
+from homeassistant.components.conversation.default_agent import DefaultAgent, LanguageIntents
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.helpers import intent
+from homeassistant.util.ulid import ulid_now
+
+from .dialog.endpoint import Recognition
+from .dialog.local import Answer
+from .dialog.rooms import borrowing_words, may_borrow_room
+
+_LOGGER = logging.getLogger(__name__)
+
+# No sentence of anybody's: it only makes Home Assistant's rescue read the registries.
+_WARM_UP_TEXT: Final = "zzz barnabee zzz"
+
+
+class Assist:
+    """Home Assistant's agent for one entry."""
+
+    def __init__(self, hass: HomeAssistant) -> None:
+        self.hass = hass
+        self._borrowing: tuple[Intents, frozenset[str]] | None = None
+
+    @property
+    def agent(self) -> DefaultAgent:
+        """Home Assistant's own agent; there from the set-up of conversation on, which ours depends on."""
+        agent = get_agent_manager(self.hass).default_agent
+        assert agent is not None
+        return agent
+
+    async def sentences(self, language: str) -> LanguageIntents | None:
+        """What Home Assistant understands in a language; None where it has nothing."""
+        return await self.agent.async_get_or_load_intents(language)
+
+    async def may_borrow_room(self, text: str, language: str) -> bool:
+        """Whether the sentence may mean the room it is spoken in; see `dialog.rooms`."""
+        loaded = await self.sentences(language)
+        if loaded is None:
+            return False
+        if self._borrowing is None or self._borrowing[0] is not loaded.intents:
+            words = await self.hass.async_add_executor_job(borrowing_words, loaded.intents)
+            self._borrowing = (loaded.intents, words)
+        return may_borrow_room(text, self._borrowing[1])
+
+    async def recognise(self, text: str, language: str, device_id: str | None) -> Recognition | None:
+        """Understands a sentence strictly and does nothing about it."""
+        found = await self.agent.async_recognize_intent(
+            self.input_of(text, language, device_id), strict_intents_only=True
+        )
+        if found is None or found.unmatched_entities or found.intent_sentence is None:
+            return None
+        # The satellite's room is filled in like a spoken one, but was not said.
+        said = text.casefold()
+        targets = [found.entities[slot].text_clean for slot in ("name", "area", "floor") if slot in found.entities]
+        return Recognition(
+            intent=found.intent.name,
+            response=found.response,
+            template=found.intent_sentence.text or "",
+            targets=tuple(target for target in targets if target.casefold() in said),
+            open_ended=any(entity.is_wildcard for entity in found.entities_list),
+        )
+
+    async def warm_up(self, language: str) -> None:
+        """Loads the sentences and makes the rescue ready, whose first use would keep a speaker waiting for 0.4 s."""
+        if await self.sentences(language) is None:
+            return
+        text = self.input_of(_WARM_UP_TEXT, language, None)
+        # Somebody may have made a sentence of their own in which any words have a place: that must not run now.
+        if await self.agent.async_recognize_sentence_trigger(text) or await self.agent.async_recognize_intent(text):
+            return
+        await self.rescue(text)
+
+    async def rescue(self, spoken: conversation.ConversationInput) -> conversation.ConversationResult:
+        """Asks Home Assistant's agent with all its means, in a conversation apart: it writes its failure into it."""
+        return await conversation.async_converse(
+            self.hass,
+            text=spoken.text,
+            conversation_id=ulid_now(),
+            context=spoken.context,
+            language=spoken.language,
+            agent_id=conversation.HOME_ASSISTANT_AGENT,
+            device_id=spoken.device_id,
+            satellite_id=spoken.satellite_id,
+        )
+
+    @staticmethod
+    def input_of(text: str, language: str, device_id: str | None) -> conversation.ConversationInput:
+        """A sentence that no pipeline has sent."""
+        return conversation.ConversationInput(
+            text=text,
+            context=Context(),
+            conversation_id=None,
+            device_id=device_id,
+            satellite_id=None,
+            language=language,
+            agent_id=conversation.HOME_ASSISTANT_AGENT,
+        )
+
+
+class Utterance:
+    """One sentence of a conversation: the local agent of `dialog.local`."""
+
+    def __init__(self, assist: Assist, spoken: conversation.ConversationInput, chat_log: conversation.ChatLog) -> None:
+        self._assist = assist
+        self._spoken = spoken
+        self._chat_log = chat_log
+
+    async def strict(self) -> Answer[intent.IntentResponse] | None:
+        """Automations' sentences, then Home Assistant's and the user's own."""
+        hass = self._assist.hass
+        # A pipeline listens to the log and has tried the automations itself; `conversation.process` has not.
+        if self._chat_log.delta_listener is None:
+            said = await conversation.async_handle_sentence_triggers(hass, self._spoken, self._chat_log)
+            if said is not None:
+                return Answer(said, tier="trigger")
+        try:
+            response = await conversation.async_handle_intents(hass, self._spoken, self._chat_log)
+        except intent.IntentError as error:
+            # "Turn up the volume" is a sentence of Home Assistant's also in a home that has nothing with a volume.
+            _LOGGER.debug("Nothing here handles %r: %s", self._spoken.text, error)
+            return None
+        return None if response is None else _answer(response, "strict")
+
+    async def rescue(self) -> Answer[intent.IntentResponse] | None:
+        """Names that were misheard, words that were put otherwise; and Home Assistant's word on what was wrong."""
+        spoken = self._spoken
+        if not await self._assist.may_borrow_room(spoken.text, spoken.language):
+            spoken = replace(spoken, device_id=None, satellite_id=None)
+        response = (await self._assist.rescue(spoken)).response
+        answer = _answer(response, "rescue")
+        if answer.error is not None and await self._says_nothing(answer.speech, response.error_code):
+            return None
+        return answer
+
+    async def _says_nothing(self, speech: str, code: intent.IntentResponseErrorCode | None) -> bool:
+        """Whether an error is only "I did not understand", or was meant for a developer."""
+        loaded = await self._assist.sentences(self._spoken.language)
+        if loaded is None or not speech:
+            return True
+        if code is intent.IntentResponseErrorCode.UNKNOWN:
+            return speech != loaded.error_responses.get(ErrorKey.HANDLE_ERROR.value)
+        generic = loaded.error_responses.get(ErrorKey.NO_INTENT.value)
+        return generic is not None and speech.startswith(generic)
+
+
+def _answer(response: intent.IntentResponse, tier: str) -> Answer[intent.IntentResponse]:
+    failed = response.response_type is intent.IntentResponseType.ERROR
+    return Answer(
+        speech=response.speech.get("plain", {}).get("speech", ""),
+        tier=tier,
+        intent=response.intent.intent_type if response.intent is not None else None,
+        error=str(response.error_code) if failed else None,
+        response=response,
+    )

@@ -1,0 +1,1 @@
+"""The client of a sidecar; knows nothing of Home Assistant."""

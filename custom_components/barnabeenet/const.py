@@ -1,0 +1,18 @@
+"""Names that the whole integration shares."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DOMAIN: Final = "barnabeenet"
+
+DEFAULT_PORT: Final = 10800
+DEFAULT_TITLE: Final = "Barnabee"
+ZEROCONF_TYPE: Final = "_barnabeenet._tcp.local."
+
+# In an entry's data: the wish for a preferred pipeline until one is made, then what was made.
+CONF_PREFERRED: Final = "preferred"
+CONF_PIPELINE: Final = "pipeline"
+
+# Sent with every finished or changed turn, of whichever entry, as VoiceContext.as_dict() gives it.
+SIGNAL_TURN: Final = f"{DOMAIN}_turn"

@@ -1,0 +1,42 @@
+"""What a bug report may carry: how things stand and how long they took, nothing that was said and no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from homeassistant.components.diagnostics import async_redact_data
+from homeassistant.const import CONF_HOST, CONF_TOKEN
+from homeassistant.core import HomeAssistant
+from wyoming.info import Artifact
+
+from .coordinator import BarnabeeNetConfigEntry
+
+_SECRET: Final = {CONF_HOST, CONF_TOKEN}
+_SAID: Final = {"text", "reply", "error", "device_id", "satellite_id"}
+
+
+async def async_get_config_entry_diagnostics(
+    hass: HomeAssistant,  # noqa: ARG001
+    entry: BarnabeeNetConfigEntry,
+) -> dict[str, Any]:
+    """The entry, its sidecar and its last turns, redacted."""
+    sidecar, turns = entry.runtime_data.sidecar, entry.runtime_data.turns
+    return {
+        "entry": async_redact_data(dict(entry.data), _SECRET),
+        "sidecar": {
+            "available": sidecar.available,
+            "error": type(sidecar.error).__name__ if sidecar.error else None,
+            "software": sidecar.identity.software if sidecar.identity else None,
+            "engines": _engines(entry),
+        },
+        "turns": [async_redact_data(turn.as_dict(), _SAID) for turn in turns],
+    }
+
+
+def _engines(entry: BarnabeeNetConfigEntry) -> dict[str, list[str]]:
+    info = entry.runtime_data.sidecar.info
+    if info is None:
+        return {}
+    programs: dict[str, Sequence[Artifact]] = {"stt": info.asr, "tts": info.tts, "wake_word": info.wake}
+    return {kind: [f"{program.name} {program.version}" for program in offered] for kind, offered in programs.items()}

@@ -1,0 +1,1 @@
+"""Understanding and answering; reaches Home Assistant only through the small protocols it states."""
