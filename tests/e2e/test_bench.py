@@ -1,0 +1,52 @@
+"""The bench's arithmetic, and what it says when there is nothing to compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from script.home.bench_voice import OURS, STOCK, Tally, figures, sample, table
+from script.home.process import ProcessFailed
+
+
+def tally(right: int, reply_text: list[float | None], first_audio: list[float | None]) -> Tally:
+    return Tally(right, {"reply_text": reply_text, "first_audio": first_audio})
+
+
+def test_ratios_are_of_medians_over_the_commands_that_both_answered() -> None:
+    found = figures(
+        {
+            STOCK: tally(2, [1000.0, 1200.0, 9000.0], [1100.0, 1300.0, None]),
+            OURS: tally(3, [400.0, 480.0, 500.0], [450.0, 510.0, 70.0]),
+        }
+    )
+    assert found["stock_first_audio_ms"] == 1200
+    assert found["ours_first_audio_ms"] == 480
+    assert found["ratio_first_audio"] == 0.4
+    assert found["ratio_reply_text"] == pytest.approx(480 / 1200)
+    assert (found["stock_right"], found["ours_right"], found["commands"]) == (2, 3, 3)
+
+
+def test_without_an_answer_from_both_there_is_no_ratio() -> None:
+    with pytest.raises(ProcessFailed, match="first audio"):
+        figures({STOCK: tally(0, [900.0], [None]), OURS: tally(1, [300.0], [350.0])})
+
+
+def test_a_person_reads_times_and_counts() -> None:
+    text = table(figures({STOCK: tally(1, [1000.0], [1100.0]), OURS: tally(1, [500.0], [550.0])}))
+    assert "1100 ms" in text
+    assert "0.50" in text
+    assert "of 1" in text
+
+
+def test_the_sample_is_spread_over_the_known_commands(recordings: Path) -> None:
+    chosen = sample(recordings, 16)
+    assert len(chosen) == len(set(chosen)) == 16
+    assert {path.parent.name for path in chosen} == {"s2p_en_gen", "s2p_en_human"}
+    assert not [path for path in chosen if path.stem.startswith("oov")]
+    assert sample(recordings, 1000) == sample(recordings, 53)
+
+
+def test_without_recordings_there_is_no_sample(tmp_path: Path) -> None:
+    assert sample(tmp_path, 16) == []

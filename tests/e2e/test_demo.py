@@ -1,0 +1,141 @@
+"""`script/demo` as a user runs it: real processes, real speech, nothing left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import json
+import os
+from pathlib import Path
+import shutil
+import signal
+import subprocess
+import wave
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+DEMO_S = 360
+
+
+def left_behind(root: Path) -> list[psutil.Process]:
+    """Processes that work in the demo's folder or run the sidecar's program."""
+    marks = (str(root / ".demo" / "demo"), "home.demo")
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        words = [*(process.info["cmdline"] or ()), (process.info["environ"] or {}).get("BARNABEENET_DATA_DIR", "")]
+        if any(mark in word for word in words for mark in marks):
+            found.append(process)
+    return found
+
+
+def demo(root: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [str(root / "script" / "demo"), *map(str, arguments)]
+    env = os.environ | environment
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEMO_S, check=False, env=env)
+
+
+@pytest.fixture
+def nothing_left(root: Path) -> Iterator[None]:
+    assert left_behind(root) == []
+    yield
+    assert left_behind(root) == []
+
+
+@pytest.fixture(scope="module")
+def user_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("user")
+
+
+@pytest.fixture(scope="module")
+def shown(root: Path, user_home: Path) -> subprocess.CompletedProcess[str]:
+    return demo(root, "--json", HOME=str(user_home))
+
+
+@pytest.fixture(scope="module")
+def replies(
+    shown: subprocess.CompletedProcess[str], root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> list[Path]:
+    """The replies of the `shown` demo, kept from the demos of other tests, which begin by clearing the folder."""
+    kept = tmp_path_factory.mktemp("replies")
+    return [Path(shutil.copy(reply, kept)) for reply in sorted((root / ".demo" / "demo" / "replies").glob("*.wav"))]
+
+
+def test_every_spoken_command_is_done_one_of_them_after_the_wake_word(
+    shown: subprocess.CompletedProcess[str], root: Path
+) -> None:
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    commands = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert len(commands) >= 8
+    assert all(command["done"] for command in commands)
+    assert any(command["said"].startswith("okay nabu, ") for command in commands)
+    assert left_behind(root) == []
+
+
+def test_each_command_tells_what_was_heard_answered_and_how_long_it_took(
+    shown: subprocess.CompletedProcess[str],
+) -> None:
+    for command in map(json.loads, shown.stdout.splitlines()):
+        assert command["heard"]
+        assert command["reply"]
+        assert command["timings"]["hearing_ms"] < 3000
+        assert command["timings"]["acting_ms"] > 0
+        assert 0 < command["timings"]["end_of_speech_to_first_audio_ms"] < 5000
+
+
+def test_each_reply_lies_there_as_audio_that_can_be_played(
+    shown: subprocess.CompletedProcess[str], replies: list[Path]
+) -> None:
+    assert len(replies) == len(shown.stdout.splitlines())
+    for reply in replies:
+        with wave.open(str(reply)) as file:
+            assert file.getnframes() / file.getframerate() > 0.2
+
+
+def test_nothing_is_written_into_the_users_home(shown: subprocess.CompletedProcess[str], user_home: Path) -> None:
+    assert shown.returncode == 0
+    assert list(user_home.rglob("*")) == []
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_command_that_does_something_else_makes_the_demo_fail(
+    replies: list[Path], root: Path, tmp_path: Path
+) -> None:
+    # The reply of the demo's first command is speech, but it is not what its new name says.
+    pretended = shutil.copy(replies[0], tmp_path / "lock_the_Front_Door.wav")
+    failed = demo(root, pretended, "--json")
+    assert failed.returncode == 1
+    told = json.loads(failed.stdout)
+    assert told["said"] == "lock the Front Door"
+    assert told["done"] is False
+    assert "lock.front_door is unlocked" in told["wrong"]
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_recording_that_is_no_audio_is_refused_before_anything_starts(root: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.wav"
+    notes.write_text("buy milk")
+    failed = demo(root, notes)
+    assert failed.returncode == 2
+    assert "notes.wav" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("nothing_left")
+def test_an_interrupted_demo_takes_everything_down(root: Path, number: signal.Signals) -> None:
+    # A shell has what it starts in the background ignore Ctrl-C, these tests and their children included.
+    command = ["env", "--default-signal=INT", str(root / "script" / "demo"), "--serve"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        told = []
+        for line in process.stderr:
+            told.append(line)
+            if "Home Assistant is at http://127.0.0.1:" in line:
+                break
+        assert len(left_behind(root)) >= 3, "".join(told)
+        process.send_signal(number)
+        _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in rest
