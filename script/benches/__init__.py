@@ -1,0 +1,1 @@
+"""Benches of the sidecar alone: its engines, its queue, its boundary."""
