@@ -25,6 +25,10 @@ MESSAGES = {
     "vocabulary_lists": "VOCABULARY_MAX_LISTS",
     "vocabulary_terms": "VOCABULARY_MAX_TERMS",
     "vocabulary_sentences": "VOCABULARY_MAX_SENTENCES",
+    "quick_words": "QUICK_WORDS_MAX",
+    "models": "MODELS_MAX",
+    "embed_texts": "EMBED_MAX_TEXTS",
+    "embedding_dimensions": "EMBEDDING_MAX_DIMENSIONS",
     "token_chars_min": "TOKEN_MIN_CHARS",
     "token_chars_max": "TOKEN_MAX_CHARS",
 }

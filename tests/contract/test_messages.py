@@ -118,6 +118,14 @@ def own_messages(messages: Any) -> list[Any]:
         messages.Partial("turn on", 240, stable=True),
         messages.Timings("t1", {"decode": 12.5}),
         messages.Timings(None),
+        messages.DrainingNotice("bye"),
+        messages.QuickWords("en", None, 16_000, ["Done"]),
+        messages.QuickWordsReady("slt", "2.2", 16_000, [{"text": "Done", "bytes": 2}], last=True, payload=b"\0\1"),
+        messages.Models("pull", "kokoro-82m-v1.0"),
+        messages.ModelProgress("kokoro-82m-v1.0", "voices-v1.0.bin", 5),
+        messages.ModelsReady("", [{"name": "whisper-small", "version": "1", "status": "to_pull"}]),
+        messages.Embed(["a"]),
+        messages.Embeddings("minilm-l6-v2", 1, 1, bytes(4)),
     ]
 
 
@@ -125,6 +133,14 @@ def test_our_own_messages_come_back_as_they_were_sent(side: Any) -> None:
     for message in own_messages(side.messages):
         assert type(message).is_type(message.event().type)
         assert type(message).from_event(message.event()) == message
+
+
+def test_only_some_events_carry_a_payload_and_that_in_whole_units(side: Any) -> None:
+    with pytest.raises(side.messages.MessageError, match=r"^ping carries no payload$"):
+        side.messages.check(Event("ping", {}, b"\0\0"))
+    embeddings = Event("barnabeenet-embeddings", {"model": "minilm-l6-v2", "dimensions": 1, "count": 1}, bytes(6))
+    with pytest.raises(side.messages.MessageError, match=r"needs a payload of whole 32-bit values$"):
+        side.messages.check(embeddings)
 
 
 def test_a_message_is_not_read_from_an_event_of_another_type(side: Any) -> None:

@@ -25,6 +25,10 @@ VOCABULARY_MAX_SENTENCES: Final = 20_000
 RATE_MIN_HZ: Final = 8_000
 RATE_MAX_HZ: Final = 48_000
 STAGES_MAX: Final = 32
+QUICK_WORDS_MAX: Final = 64
+MODELS_MAX: Final = 256
+EMBED_MAX_TEXTS: Final = 256
+EMBEDDING_MAX_DIMENSIONS: Final = 1_024
 
 
 class MessageError(ValueError):
@@ -81,10 +85,18 @@ def _boolean(name: str, value: Any) -> None:
         raise MessageError(f"{name} must be true or false")
 
 
-def _list_of(item: Check, maximum: int) -> Check:
+def _one_of(*choices: str) -> Check:
     def check(name: str, value: Any) -> None:
-        if not isinstance(value, list) or len(value) > maximum:
-            raise MessageError(f"{name} must be a list of at most {maximum}")
+        if value not in choices:
+            raise MessageError(f"{name} must be one of {', '.join(choices)}")
+
+    return check
+
+
+def _list_of(item: Check, maximum: int, minimum: int = 0) -> Check:
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, list) or not minimum <= len(value) <= maximum:
+            raise MessageError(f"{name} must be a list of {minimum} to {maximum}")
         for index, entry in enumerate(value):
             item(f"{name}[{index}]", entry)
 
@@ -130,21 +142,31 @@ _TRACE_ID = _optional(_matching(r"[0-9A-Za-z._-]{1,64}", "1 to 64 letters, digit
 _WORDS = _list_of(_NAME, VOCABULARY_MAX_TERMS)
 _MILLISECONDS = _number(0, 86_400_000)
 _TIMESTAMP = _optional(_integer(0, 2**53))
-_CONTEXT = _optional(
-    _object(
-        {
-            "trace_id": _TRACE_ID,
-            "rate": _optional(_integer(RATE_MIN_HZ, RATE_MAX_HZ)),
-        }
-    )
-)
+_RATE_HZ = _integer(RATE_MIN_HZ, RATE_MAX_HZ)
+_CONTEXT = _optional(_object({"trace_id": _TRACE_ID, "rate": _optional(_RATE_HZ)}))
 _VOICE = _optional(_object({"name": _optional(_NAME), "language": _optional(_NAME), "speaker": _optional(_NAME)}))
 _FORMAT: Mapping[str, Check] = {
-    "rate": _integer(RATE_MIN_HZ, RATE_MAX_HZ),
+    "rate": _RATE_HZ,
     "width": _integer(2, 2),
     "channels": _integer(1, 1),
     "timestamp": _TIMESTAMP,
 }
+
+_BYTES = _integer(0, 2**53)
+_MODEL = _object(
+    {
+        "name": _REQUIRED_NAME,
+        "version": _REQUIRED_NAME,
+        "status": _one_of("active", "rollback_available", "archived", "to_pull"),
+        "capability": _optional(_NAME),
+        "licence": _optional(_NAME),
+        "bytes": _optional(_BYTES),
+        "vram_mb": _optional(_integer(0, 1_000_000)),
+        "damage": _optional(_TEXT),
+        "deployed_at": _TIMESTAMP,
+        "deployed_by": _optional(_NAME),
+    }
+)
 
 # What the data of each event must look like. A field that is not named here is let through unread.
 _FIELDS: Final[Mapping[str, Mapping[str, Check]]] = {
@@ -216,6 +238,45 @@ _FIELDS: Final[Mapping[str, Mapping[str, Check]]] = {
     },
     "barnabeenet-cancel": {},
     "barnabeenet-cancelled": {},
+    "barnabeenet-draining": {"text": _TEXT},
+    "barnabeenet-quick-words": {
+        "language": _REQUIRED_NAME,
+        "voice": _optional(_NAME),
+        "rate": _optional(_RATE_HZ),
+        "texts": _list_of(_REQUIRED_NAME, QUICK_WORDS_MAX, minimum=1),
+    },
+    "barnabeenet-quick-words-ready": {
+        "voice": _REQUIRED_NAME,
+        "version": _REQUIRED_NAME,
+        "rate": _RATE_HZ,
+        "words": _list_of(_object({"text": _REQUIRED_NAME, "bytes": _BYTES}), QUICK_WORDS_MAX),
+        "last": _boolean,
+    },
+    "barnabeenet-models": {
+        "action": _one_of("list", "pull", "verify", "activate", "rollback", "remove"),
+        "model": _optional(_REQUIRED_NAME),
+        "version": _optional(_REQUIRED_NAME),
+    },
+    "barnabeenet-model-progress": {
+        "model": _REQUIRED_NAME,
+        "file": _REQUIRED_NAME,
+        "done_bytes": _BYTES,
+        "total_bytes": _optional(_BYTES),
+    },
+    "barnabeenet-models-ready": {"text": _TEXT, "models": _list_of(_MODEL, MODELS_MAX)},
+    "barnabeenet-embed": {"texts": _list_of(_TEXT, EMBED_MAX_TEXTS, minimum=1)},
+    "barnabeenet-embeddings": {
+        "model": _REQUIRED_NAME,
+        "dimensions": _integer(1, EMBEDDING_MAX_DIMENSIONS),
+        "count": _integer(1, EMBED_MAX_TEXTS),
+    },
+}
+
+# The events with a payload, and the bytes of its units: 16-bit samples, 32-bit numbers.
+_PAYLOAD_UNITS: Final[Mapping[str, int]] = {
+    "audio-chunk": 2,
+    "barnabeenet-quick-words-ready": 2,
+    "barnabeenet-embeddings": 4,
 }
 
 
@@ -229,11 +290,12 @@ def check(event: Event) -> Event:
         raise MessageError(f"unknown event {event.type[:NAME_MAX_CHARS]!r}")
     for name, item in fields.items():
         item(name, event.data.get(name))
-    if event.type == "audio-chunk":
-        if not event.payload or len(event.payload) % 2:
-            raise MessageError("audio-chunk needs a payload of whole 16-bit samples")
-    elif event.payload:
-        raise MessageError(f"{event.type} carries no payload")
+    unit_bytes = _PAYLOAD_UNITS.get(event.type)
+    if unit_bytes is None:
+        if event.payload:
+            raise MessageError(f"{event.type} carries no payload")
+    elif not event.payload or len(event.payload) % unit_bytes:
+        raise MessageError(f"{event.type} needs a payload of whole {8 * unit_bytes}-bit values")
     return Event(event.type, {name: value for name, value in event.data.items() if value is not None}, event.payload)
 
 
@@ -245,15 +307,16 @@ def trace_id_of(event: Event) -> str | None:
 
 
 def _take(event: Event, expected: str) -> dict[str, Any]:
-    """The checked data of an event that must be of the expected type; raises MessageError."""
+    """The checked data of an event that must be of the expected type, and its payload; raises MessageError."""
     if event.type != expected:
         raise MessageError(f"expected {expected}, got {event.type[:NAME_MAX_CHARS]!r}")
     data = check(event).data
-    return {name: data.get(name) for name in _FIELDS[expected]}
+    taken = {name: data.get(name) for name in _FIELDS[expected]}
+    return taken if expected not in _PAYLOAD_UNITS else taken | {"payload": event.payload}
 
 
 class Message(Eventable):
-    """Shared by our own messages: the dataclass's fields are the event's data."""
+    """Shared by our own messages: the dataclass's fields are the event's data, but `payload`, which is its payload."""
 
     TYPE: ClassVar[str]
 
@@ -264,7 +327,8 @@ class Message(Eventable):
 
     def event(self) -> Event:
         """This message as an event to write."""
-        return Event(self.TYPE, {name: getattr(self, name) for name in _FIELDS[self.TYPE]})
+        data = {name: getattr(self, name) for name in _FIELDS[self.TYPE]}
+        return Event(self.TYPE, data, getattr(self, "payload", None))
 
     @classmethod
     def from_event(cls, event: Event) -> Self:
@@ -362,6 +426,95 @@ class Timings(Message):
 
     trace_id: str | None
     stages: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DrainingNotice(Message):
+    """The sidecar is about to stop: what runs may end, nothing new is taken. May come between any two answers."""
+
+    TYPE: ClassVar = "barnabeenet-draining"
+
+    text: str
+
+
+@dataclass(frozen=True)
+class QuickWords(Message):
+    """Asks for the audio of short replies, to be held in memory; `voice` None takes the language's default."""
+
+    TYPE: ClassVar = "barnabeenet-quick-words"
+
+    language: str
+    voice: str | None
+    rate: int | None
+    texts: list[str]
+
+
+@dataclass(frozen=True)
+class QuickWordsReady(Message):
+    """The audio of some of the replies, one after the other in the payload: `words` are {text, bytes} in that order."""
+
+    TYPE: ClassVar = "barnabeenet-quick-words-ready"
+
+    voice: str
+    version: str
+    rate: int
+    words: list[dict[str, Any]]
+    last: bool
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Models(Message):
+    """Asks about the model store or has it do something."""
+
+    TYPE: ClassVar = "barnabeenet-models"
+
+    action: str
+    model: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelProgress(Message):
+    """How far a pull has come; `total_bytes` is of the file and may be unknown."""
+
+    TYPE: ClassVar = "barnabeenet-model-progress"
+
+    model: str
+    file: str
+    done_bytes: int
+    total_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelsReady(Message):
+    """What came of it, in words, and every version that is here or can be pulled."""
+
+    TYPE: ClassVar = "barnabeenet-models-ready"
+
+    text: str
+    models: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Embed(Message):
+    """Asks what texts mean."""
+
+    TYPE: ClassVar = "barnabeenet-embed"
+
+    texts: list[str]
+
+
+@dataclass(frozen=True)
+class Embeddings(Message):
+    """One point on the unit sphere for each text: the payload is `count` rows of `dimensions` little-endian floats."""
+
+    TYPE: ClassVar = "barnabeenet-embeddings"
+
+    model: str
+    dimensions: int
+    count: int
+    payload: bytes
 
 
 CANCEL: Final = "barnabeenet-cancel"
