@@ -49,17 +49,26 @@ def user_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shown(root: Path, user_home: Path) -> subprocess.CompletedProcess[str]:
-    return demo(root, "--json", HOME=str(user_home))
-
-
-@pytest.fixture(scope="module")
-def replies(
-    shown: subprocess.CompletedProcess[str], root: Path, tmp_path_factory: pytest.TempPathFactory
-) -> list[Path]:
-    """The replies of the `shown` demo, kept from the demos of other tests, which begin by clearing the folder."""
+def shown_and_replies(
+    root: Path, user_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[subprocess.CompletedProcess[str], list[Path]]:
+    """A demo, and its replies in a safe place: each demo begins by clearing the folder of the last one."""
+    shown = demo(root, "--json", HOME=str(user_home))
     kept = tmp_path_factory.mktemp("replies")
-    return [Path(shutil.copy(reply, kept)) for reply in sorted((root / ".demo" / "demo" / "replies").glob("*.wav"))]
+    replies = sorted((root / ".demo" / "demo" / "replies").glob("*.wav"))
+    return shown, [Path(shutil.copy(reply, kept)) for reply in replies]
+
+
+@pytest.fixture
+def shown(
+    shown_and_replies: tuple[subprocess.CompletedProcess[str], list[Path]],
+) -> subprocess.CompletedProcess[str]:
+    return shown_and_replies[0]
+
+
+@pytest.fixture
+def replies(shown_and_replies: tuple[subprocess.CompletedProcess[str], list[Path]]) -> list[Path]:
+    return shown_and_replies[1]
 
 
 def test_every_spoken_command_is_done_one_of_them_after_the_wake_word(
