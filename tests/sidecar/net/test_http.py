@@ -123,7 +123,7 @@ async def test_hellos_are_counted_at_the_moment_of_the_scrape(server: HttpServer
     metrics.observe_hellos(lambda: wrong_proofs[0], lambda: 0)
     wrong_proofs[0] = 7
     _, body = await get(server, "/metrics")
-    assert "barnabeenet_hello_wrong_proofs 7.0" in body
+    assert "barnabeenet_hello_wrong_proofs_total 7.0" in body
 
 
 async def test_an_unknown_path_is_not_found(server: HttpServer) -> None:
