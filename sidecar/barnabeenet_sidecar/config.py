@@ -1,4 +1,4 @@
-"""The sidecar's settings: defaults < TOML file < BARNABEENET_* environment < command line, validated."""
+"""The sidecar's settings: defaults < profile < TOML file < BARNABEENET_* environment < command line, validated."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tomllib
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +22,9 @@ from pydantic_settings import (
 from .errors import ConfigError
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+# Other defaults for those who work on the sidecar; anything that is set anywhere is stronger.
+_PROFILES: Mapping[str, Mapping[str, Any]] = {"development": {"log_level": "debug", "log_format": "text"}}
 
 
 def _xdg_dir(variable: str, default: str) -> Path:
@@ -47,7 +51,11 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=lambda: _xdg_dir("XDG_DATA_HOME", ".local/share"))
     # DNS-SD announces it as one label, which holds 63 bytes.
     name: str = Field(default_factory=lambda: socket.gethostname()[:63] or "sidecar", min_length=1, max_length=63)
+    profile: Literal["production", "development"] = "production"
+    token_file: Path | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "text", "json"] = "auto"
+    log_content: bool = False
     stt: Literal["pocketsphinx"] = "pocketsphinx"
     tts: Literal["auto", "espeak", "flite"] = "auto"
     wake: Literal["microwakeword", "openwakeword"] = "microwakeword"
@@ -55,10 +63,10 @@ class Settings(BaseSettings):
     stt_workers: int = Field(default_factory=lambda: min(2, os.cpu_count() or 1), ge=1, le=32)
     tts_parallel: int = Field(2, ge=1, le=32)
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "token_file")
     @classmethod
-    def _expand(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
+    def _expand(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Settings:
@@ -76,8 +84,18 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used, like the next one
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Strongest first: what the caller gives (the command line), the environment, the file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        """Strongest first: what the caller gives (the command line), the environment, the file, the profile."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls), _Profile(settings_cls)
+
+
+class _Profile(PydanticBaseSettingsSource):
+    """The defaults of the profile that a stronger source has chosen."""
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(_PROFILES.get(str(self.current_state.get("profile")), {}))
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError("all fields are given at once")
 
 
 def load(given: Mapping[str, Any] | None = None, config_file: Path | None = None) -> Settings:
@@ -111,6 +129,8 @@ def _in_words(err: ValidationError) -> str:
 
 def _line(location: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
     name = ".".join(str(part) for part in location)
+    if name == "token":
+        return "the token is not a setting: keep it in a file that token_file names, or in BARNABEENET_TOKEN"
     if kind == "extra_forbidden":
         return f"{name} is not a setting; settings are: {', '.join(Settings.model_fields)}"
     if not name:

@@ -153,3 +153,44 @@ def test_any_number_of_listeners_may_take_a_free_port() -> None:
 def test_settings_cannot_be_changed_behind_anybodys_back() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load().port = 1  # type: ignore[misc]
+
+
+def test_the_development_profile_logs_more_and_opens_no_listener(config_file: Path) -> None:
+    config_file.write_text('profile = "development"\n')
+    settings = load(config_file=config_file)
+    assert (settings.log_level, settings.log_format, settings.log_content) == ("debug", "text", False)
+    assert settings.plain_port is None
+    assert (load().profile, load().log_level, load().log_format) == ("production", "info", "auto")
+
+
+def test_whatever_is_set_beats_the_profile(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config_file.write_text('profile = "development"\nlog_level = "error"\n')
+    monkeypatch.setenv("BARNABEENET_LOG_FORMAT", "json")
+    settings = load(config_file=config_file)
+    assert (settings.log_level, settings.log_format) == ("error", "json")
+    assert load({"profile": "development", "log_level": "warning"}).log_level == "warning"
+
+
+def test_a_profile_that_there_is_not_is_refused() -> None:
+    assert refusal({"profile": "staging"}).startswith("profile is 'staging': input should be 'production' or")
+
+
+def test_a_token_in_the_file_is_refused_without_being_shown(config_file: Path) -> None:
+    config_file.write_text(f'token = "{"s3cret" * 8}"\n')
+    text = refusal(config_file=config_file)
+    assert "token_file" in text
+    assert "BARNABEENET_TOKEN" in text
+    assert "s3cret" not in text
+
+
+def test_a_token_in_the_environment_is_in_nobodys_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BARNABEENET_TOKEN", "s3cret" * 8)
+    assert "s3cret" not in repr(load())
+    assert "s3cret" not in refusal({"port": "x"})
+
+
+def test_a_tilde_in_the_name_of_the_token_file_is_the_home_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load({"token_file": "~/token"}).token_file == tmp_path / "token"
