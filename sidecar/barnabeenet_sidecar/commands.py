@@ -30,7 +30,7 @@ _LOGGER = logging.getLogger(__name__)
 
 async def serve(settings: Settings, _options: argparse.Namespace) -> int:
     """Serves until SIGTERM or SIGINT."""
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format, log_content=settings.log_content)
     is_first_start = not app.token_path(settings).exists()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -63,7 +63,7 @@ async def token(settings: Settings, _options: argparse.Namespace) -> int:
 async def doctor(settings: Settings, _options: argparse.Namespace) -> int:
     """Prints the findings; 0 when `serve` would hear and answer."""
     # What engines log while they load is in the findings.
-    logs.configure("error")
+    logs.configure("error", "text")
     findings = await doctor_checks.examine(settings)
     sys.stdout.write(doctor_checks.render(findings) + "\n")
     return 0 if doctor_checks.can_serve(findings) else 1
@@ -73,7 +73,7 @@ async def say(settings: Settings, options: argparse.Namespace) -> int:
     """Speaks a text into a WAV file or stdout."""
     if options.output == "-" and sys.stdout.isatty():
         raise BadRequest("a WAV file would spoil your terminal: send stdout elsewhere, or name a file with -o")
-    logs.configure("warning")
+    logs.configure("warning", "text")
     async with app.engines_of_a_command(settings) as engines:
         await engines.tts.load()
         engine = engines.tts.get()
@@ -93,7 +93,7 @@ async def say(settings: Settings, options: argparse.Namespace) -> int:
 
 async def hear(settings: Settings, options: argparse.Namespace) -> int:
     """Prints the words of a WAV file; an empty line when there are none."""
-    logs.configure("warning")
+    logs.configure("warning", "text")
     recording = _read_wav(options.file)
     vocabulary = _read_vocabulary(options.vocabulary) if options.vocabulary else None
     async with app.engines_of_a_command(settings) as engines:

@@ -53,6 +53,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "BARNABEENET_PORT": "0",
         "BARNABEENET_HTTP_PORT": "0",
         "BARNABEENET_STT_WORKERS": "1",
+        "BARNABEENET_LOG_FORMAT": "text",
     }
 
 
