@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from ..errors import SidecarError
 
 
@@ -16,13 +18,29 @@ class ManifestError(ModelError):
 class UnknownModel(ModelError):
     """No manifest and no registry knows this model or this version of it."""
 
+    code: ClassVar[str] = "bad-request"
+
 
 class NoUsableVersion(ModelError):
     """No version of the model that is here may serve."""
 
+    code: ClassVar[str] = "bad-request"
+
+
+class ModelBusy(ModelError):
+    """Somebody else changes the files of this model right now."""
+
+    code: ClassVar[str] = "busy"
+
 
 class RegistryError(ModelError):
-    """The registry cannot be used, or refuses a change that would break its rules."""
+    """The registry cannot be used, or what it knows contradicts the manifest."""
+
+
+class ChangeRefused(RegistryError):
+    """The change asked for would break the registry's rules."""
+
+    code: ClassVar[str] = "bad-request"
 
 
 class PullFailed(ModelError):

@@ -7,16 +7,16 @@ from contextlib import contextmanager
 import fcntl
 from pathlib import Path
 
-from .errors import ModelError
+from .errors import ModelBusy
 
 
 @contextmanager
 def locked(path: Path, model: str) -> Iterator[None]:
-    """Holds a lock that ends with the process at the latest; raises ModelError at once when another holds it."""
+    """Holds a lock that ends with the process at the latest; raises ModelBusy at once when another holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ModelError(f"{model} is being pulled or removed right now: wait until that is done") from None
+            raise ModelBusy(f"{model} is being pulled or removed right now: wait until that is done") from None
         yield

@@ -17,7 +17,7 @@ import math
 from pathlib import Path
 import sqlite3
 
-from .errors import RegistryError, UnknownModel
+from .errors import ChangeRefused, RegistryError, UnknownModel
 from .schema import migrate
 
 _BUSY_S = 10.0
@@ -141,7 +141,7 @@ class Registry:
             if row is None:
                 raise UnknownModel(f"{model} {version} is not here: `models list` shows what is")
             if row[0] is not None:
-                raise RegistryError(f"{model} {version} may not serve ({row[0]}): pull it again")
+                raise ChangeRefused(f"{model} {version} may not serve ({row[0]}): pull it again")
             _make_active(db, model, version, by)
 
     def rollback(self, model: str, by: str) -> str:
@@ -149,7 +149,7 @@ class Registry:
         with self._transaction() as db:
             version = _with_status(db, model, Status.ROLLBACK_AVAILABLE)
             if version is None:
-                raise RegistryError(f"{model} has no earlier version to go back to: `models list` shows what is here")
+                raise ChangeRefused(f"{model} has no earlier version to go back to: `models list` shows what is here")
             _make_active(db, model, version, by)
             return version
 
@@ -177,7 +177,7 @@ class Registry:
         """Forgets a version but not its pins; refuses the active one while there is another to go back to."""
         with self._transaction() as db:
             if _with_status(db, model, Status.ACTIVE) == version and _with_status(db, model, Status.ROLLBACK_AVAILABLE):
-                raise RegistryError(f"{model} {version} serves: go back first (`models rollback {model}`)")
+                raise ChangeRefused(f"{model} {version} serves: go back first (`models rollback {model}`)")
             if not db.execute("DELETE FROM deployment WHERE model = ? AND version = ?", (model, version)).rowcount:
                 raise UnknownModel(f"{model} {version} is not here: `models list` shows what is")
 

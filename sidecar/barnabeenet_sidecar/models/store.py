@@ -56,6 +56,10 @@ class Store:
         """What is here, of one model or of all."""
         return self._registry.deployments(model)
 
+    def serving(self) -> dict[str, Deployment]:
+        """The active version of each model that has one, unchecked."""
+        return {item.model: item for item in self._registry.deployments() if item.status is Status.ACTIVE}
+
     def open(self, model: str) -> ModelFiles:
         """The files of the version that serves, checked; falls back to the version before a damaged one.
 
