@@ -15,6 +15,7 @@ from . import __version__
 from .config import Settings
 from .engines.catalogue import Engines, choose
 from .errors import ConfigError
+from .gpu.queue import WorkQueue
 from .identity import load_or_create_id
 from .net.auth import Authenticator, load_or_create_token
 from .net.discovery import Announcement, service_info
@@ -34,7 +35,6 @@ def token_path(settings: Settings) -> Path:
 def choose_engines(settings: Settings) -> Engines:
     """The engines that the settings ask for, not loaded yet."""
     return choose(
-        stt=settings.stt,
         tts=settings.tts,
         vad=settings.vad,
         wake=settings.wake,
@@ -77,7 +77,7 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
     engines = choose_engines(settings)
 
     async with AsyncExitStack() as stack:
-        http = HttpServer(engines, metrics)
+        http = HttpServer(engines, metrics, token=token)
         stack.push_async_callback(http.close)
         await _listen(http, settings.host, settings.http_port, "http_port")
 
@@ -86,7 +86,7 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
         for slot in engines.slots:
             metrics.observe_engine(slot.kind, ready=slot.ready, load_s=slot.load_s)
 
-        handler = Handler(engines, metrics, synthesis_slots=asyncio.Semaphore(settings.tts_parallel))
+        handler = Handler(engines, metrics, queue=WorkQueue(settings.parallel))
         authenticator = Authenticator(
             token,
             sidecar_id=sidecar_id,
@@ -105,7 +105,7 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
             stack.push_async_callback(plain.close)
             await _listen(plain, settings.host, settings.plain_port, "plain_port")
 
-        http.is_listening = True
+        http.readiness.is_listening = True
         announcement = Announcement(
             service_info(sidecar_id=sidecar_id, name=settings.name, host=settings.host, port=server.port)
         )

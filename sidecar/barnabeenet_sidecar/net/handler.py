@@ -11,16 +11,22 @@ from wyoming.error import Error
 from wyoming.event import Event
 from wyoming.ping import Ping, Pong
 
+from ..audio.speech_cache import SpeechCache
 from ..engines.catalogue import Engines
 from ..errors import BadRequest, EngineFailed, SidecarError
+from ..gpu.queue import Kind, Priority, WorkQueue
+from ..models.keeper import Keeper
 from ..telemetry.metrics import Metrics
 from .connection import Connection
 from .detection import WakeWordDetection
 from .info import info
-from .messages import CANCEL, CANCELLED, TEXT_MAX_CHARS, Vocabulary
+from .messages import CANCEL, CANCELLED, TEXT_MAX_CHARS, Models, QuickWords, Vocabulary
+from .models import ModelsRequest
+from .quick_words import QuickWordSpeech
 from .request import PeerGoneError, Request
 from .synthesis import Synthesis
 from .transcription import SpeechTranscription
+from .turns import Turns
 from .vocabulary import VocabularyUpdate
 
 _LOGGER = logging.getLogger(__name__)
@@ -29,10 +35,21 @@ _LOGGER = logging.getLogger(__name__)
 class Handler:
     """Called with each connection that may talk; holds the conversation until the connection ends."""
 
-    def __init__(self, engines: Engines, metrics: Metrics, *, synthesis_slots: asyncio.Semaphore) -> None:
+    def __init__(
+        self,
+        engines: Engines,
+        metrics: Metrics,
+        *,
+        queue: WorkQueue,
+        models: Keeper | None = None,
+        speech: SpeechCache | None = None,
+    ) -> None:
         self.engines = engines
+        self.models = models
         self.metrics = metrics
-        self.synthesis_slots = synthesis_slots
+        self.queue = queue
+        self.speech = speech or SpeechCache(None)
+        metrics.observe_queue(lambda priority: queue.depth(Priority[priority.upper()]))
 
     async def __call__(self, connection: Connection) -> None:
         """Answers until the peer leaves; what still runs then is stopped."""
@@ -80,7 +97,9 @@ class _Conversation:
         await self._write(Pong(text=Ping.from_event(event).text).event())
 
     async def _transcribe(self, event: Event) -> None:
-        await self._begin(SpeechTranscription(event, self._engines, self._connection, self._write))
+        await self._begin(
+            SpeechTranscription(event, self._engines, self._turns(Kind.RECOGNITION), self._connection, self._write)
+        )
 
     async def _detect(self, event: Event) -> None:
         await self._begin(WakeWordDetection(event, self._engines.wake.get()))
@@ -88,6 +107,14 @@ class _Conversation:
     async def _vocabulary(self, event: Event) -> None:
         home = self._connection.home or ""
         await self._begin(VocabularyUpdate(event, self._engines.stt.get(), home))
+
+    async def _models(self, event: Event) -> None:
+        await self._begin(ModelsRequest(event, self._handler.models, self._connection.home or "", self._write))
+
+    async def _quick_words(self, event: Event) -> None:
+        turns = self._turns(Kind.SYNTHESIS)
+        engine, speech = self._engines.tts.get(), self._handler.speech
+        await self._begin(QuickWordSpeech(event, engine, speech, lambda: turns.turn(Priority.LONG), self._write))
 
     async def _synthesize(self, event: Event) -> None:
         # Wyoming repeats the whole text inside a streamed reply, for servers that cannot stream.
@@ -130,13 +157,18 @@ class _Conversation:
         "synthesize-stop": _synthesize_stop,
         "detect": _detect,
         Vocabulary.TYPE: _vocabulary,
+        Models.TYPE: _models,
+        QuickWords.TYPE: _quick_words,
         CANCEL: _cancel,
     }
 
     # The request being worked on
 
     def _synthesis(self, event: Event) -> Synthesis:
-        return Synthesis(event, self._engines.tts.get(), self._handler.synthesis_slots, self._write)
+        return Synthesis(event, self._engines.tts.get(), self._turns(Kind.SYNTHESIS), self._write)
+
+    def _turns(self, kind: Kind) -> Turns:
+        return Turns(self._handler.queue, self._handler.metrics, kind)
 
     async def _begin(self, request: Request) -> None:
         if self._request is not None:

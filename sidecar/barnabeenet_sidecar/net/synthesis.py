@@ -15,8 +15,10 @@ from wyoming.tts import SynthesizeStopped
 from ..audio.pcm import Resampler
 from ..engines.base import SAMPLE_BYTES, TextToSpeech
 from ..errors import BadRequest
+from ..gpu.queue import Priority
 from .messages import TEXT_MAX_CHARS, Timings, trace_id_of
 from .request import Request, Write
+from .turns import Turns, of_synthesis
 
 _CHUNK_MS = 100
 
@@ -25,14 +27,15 @@ class Synthesis(Request):
     """Speaks a text, whole or as it arrives.
 
     A reply is one `audio-start` ... `audio-stop` however many sentences it has. Nothing is made ahead of a client that
-    does not read. Stages: `first_audio`, from the first whole sentence to its first audio, and `audio`, to the last.
+    does not read. Stages: `first_audio`, from the first whole sentence to its first audio, `audio`, to the last, and
+    `queue`, how long both waited for turns on the engine.
     """
 
     kind = "synthesize"
 
-    def __init__(self, event: Event, engine: TextToSpeech, slots: asyncio.Semaphore, write: Write) -> None:
+    def __init__(self, event: Event, engine: TextToSpeech, turns: Turns, write: Write) -> None:
         super().__init__()
-        self._engine, self._slots, self._write = engine, slots, write
+        self._engine, self._turns, self._write = engine, turns, write
         voice = event.data.get("voice") or {}
         self._voice, self._language = voice.get("name") or None, voice.get("language") or None
         self._trace_id = trace_id_of(event)
@@ -42,6 +45,8 @@ class Synthesis(Request):
         self._chars_left = TEXT_MAX_CHARS
         self._streamed = event.type == "synthesize-start"
         self._started: float | None = None
+        self._first_audio_at: float | None = None
+        self._made_s = 0.0
         if not self._streamed:
             self._take(event.data["text"])
             self._take(None)
@@ -68,6 +73,7 @@ class Synthesis(Request):
         await self._start_audio()
         if self._started is not None:
             self.stages["audio"] = (time.perf_counter() - self._started) * 1000
+            self.stages["queue"] = self._turns.waited_ms
         closing = [AudioStop().event(), Timings(self._trace_id, self.stages).event()]
         return [*closing, SynthesizeStopped().event()] if self._streamed else closing
 
@@ -79,11 +85,19 @@ class Synthesis(Request):
         async with aclosing(self._engine.synthesise(sentence, self._voice, self._language)) as chunks:
             while True:
                 # Held while the engine works, not while a slow client reads.
-                async with self._slots:
+                async with self._turns.turn(self._priority(sentence)):
                     pcm = await anext(chunks, None)
                 if pcm is None:
                     return
+                self._made_s += len(pcm) / SAMPLE_BYTES / self._engine.rate_hz
                 await self._send_pieces(pcm)
+
+    def _priority(self, sentence: str) -> Priority:
+        ahead_s = None
+        if self._first_audio_at is not None:
+            ahead_s = self._made_s - (time.perf_counter() - self._first_audio_at)
+        reply_chars = TEXT_MAX_CHARS - self._chars_left
+        return of_synthesis(reply_chars=reply_chars, sentence_chars=len(sentence), ahead_s=ahead_s)
 
     async def _send_pieces(self, pcm: bytes) -> None:
         step = self._engine.rate_hz * _CHUNK_MS // 1000 * SAMPLE_BYTES
@@ -97,8 +111,8 @@ class Synthesis(Request):
 
     async def _start_audio(self) -> None:
         """Begins the one stream of audio, once; also when the text had nothing to speak, so that the client gets an end."""
-        if "first_audio" in self.stages:
+        if self._first_audio_at is not None:
             return
-        started = self._started or time.perf_counter()
-        self.stages["first_audio"] = (time.perf_counter() - started) * 1000
+        self._first_audio_at = time.perf_counter()
+        self.stages["first_audio"] = (self._first_audio_at - (self._started or self._first_audio_at)) * 1000
         await self._write(AudioStart(self._rate_hz, SAMPLE_BYTES, 1).event())

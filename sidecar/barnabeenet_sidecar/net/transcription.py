@@ -18,6 +18,7 @@ from ..errors import BadRequest, EngineFailed
 from .connection import Connection
 from .messages import Timings, trace_id_of
 from .request import Request, Write, audio_pieces
+from .turns import Turns
 from .words import Words
 
 UTTERANCE_S: Final = 60
@@ -33,18 +34,19 @@ class SpeechTranscription(Request):
 
     On the authenticated listener it ends at `audio-stop` or where speech ends; a plain client hears the end itself and
     says `audio-stop`. Stages: `speech`, from its first sound to its last; `endpoint`, the silence until its end was
-    certain; `decode`, from then to the words: next to nothing when they were decoded during that silence.
+    certain; `decode`, from then to the words: next to nothing when they were decoded during that silence; `queue`, how
+    long these words waited for their turn.
     """
 
     kind = "transcribe"
 
-    def __init__(self, event: Event, engines: Engines, connection: Connection, write: Write) -> None:
+    def __init__(self, event: Event, engines: Engines, turns: Turns, connection: Connection, write: Write) -> None:
         super().__init__()
         self._stt = engines.stt.get()
         self._language: str = event.data.get("language") or self._stt.info.languages[0]
         self._bias = [*(event.data.get("transcript_names") or ()), *(event.data.get("transcript_terms") or ())]
         self._trace_id = trace_id_of(event)
-        self._home, self._write = connection.home, write
+        self._home, self._turns, self._write = connection.home, turns, write
         hears_the_end = engines.vad.ready and not connection.plain
         self._endpointer = _endpointer(engines, event.data.get("vad_sensitivity")) if hears_the_end else None
         self._audio: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -67,7 +69,9 @@ class SpeechTranscription(Request):
     async def run(self) -> Sequence[Event]:
         """Listens, then decodes."""
         recognition = await self._recognition()
-        words = Words(recognition, self._write, self._silence_ms)
+        words = Words(
+            recognition, self._write, self._turns, heard_ms=lambda: self._heard_ms, silence_ms=self._silence_ms
+        )
         try:
             await self._listen(recognition, words)
             return await self._conclude(words)
@@ -128,6 +132,7 @@ class SpeechTranscription(Request):
         if self._speech_start_ms is not None or self._endpointer is None:
             text = (await words.final()).text
             self.stages["decode"] = (time.perf_counter() - decided) * 1000
+            self.stages["queue"] = self._turns.waited_ms
         transcript = Transcript(text=text, language=self._language)
         return [Timings(self._trace_id, self.stages).event(), transcript.event()]
 

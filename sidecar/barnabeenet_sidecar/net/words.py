@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 import logging
 from typing import Any
 
 from ..engines.base import Recognition, Transcription
 from .messages import Partial
 from .request import PeerGoneError, Write
+from .turns import Turns, of_recognition
 
 _LOGGER = logging.getLogger(__name__)
 
 
 class Words:
-    """Decodes an utterance beside the listening, one decode at a time, and sends what comes of it.
+    """Decodes an utterance beside the listening, one decode at a time and each in a turn, and sends what comes of it.
 
     Words are *settled* in a pause: decoded as final and sent as stable, in the hope that nothing more is said. If so,
-    `final` has them at once.
+    `final` has them at once. A decode whose words are overtaken is dropped, whether it waits or runs: those that are
+    wanted now never wait for it.
     """
 
-    def __init__(self, recognition: Recognition, write: Write, silence_ms: Callable[[], float]) -> None:
-        self._recognition, self._write, self._silence_ms = recognition, write, silence_ms
+    def __init__(
+        self,
+        recognition: Recognition,
+        write: Write,
+        turns: Turns,
+        *,
+        heard_ms: Callable[[], float],
+        silence_ms: Callable[[], float],
+    ) -> None:
+        self._recognition, self._write, self._turns = recognition, write, turns
+        self._heard_ms, self._silence_ms = heard_ms, silence_ms
         self._decoding = asyncio.Lock()
         self._tasks: set[asyncio.Task[Transcription]] = set()
         self._settled: asyncio.Task[Transcription] | None = None
@@ -35,42 +46,53 @@ class Words:
 
     def settle(self) -> None:
         """Decodes what was said so far, in the hope that it is all."""
+        self._drop()
         self._settled = self._start(self._settle())
 
     def unsettle(self) -> None:
         """More is being said."""
         self._settled = None
+        self._drop()
 
     def hide(self) -> None:
         """Sends no more words: the utterance is over and the final ones go out as its transcript."""
         self._is_shown = False
 
     async def final(self) -> Transcription:
-        """The words of all audio; raises EngineFailed."""
+        """The words of all audio; raises EngineFailed, and Busy when too many wait."""
         if self._settled is not None:
             return await self._settled
-        async with self._decoding:
-            return await self._recognition.decode()
+        self._drop()
+        return await self._decode()
 
     async def close(self) -> None:
         """Stops the decodes."""
-        tasks = list(self._tasks)
-        for task in tasks:
+        await asyncio.gather(*self._drop(), return_exceptions=True)
+
+    def _drop(self) -> Collection[asyncio.Task[Transcription]]:
+        """Cancels the decodes, to which nobody listens any more."""
+        dropped = tuple(self._tasks)
+        for task in dropped:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        return dropped
 
     async def _provisional(self) -> Transcription:
-        async with self._decoding:
+        priority = of_recognition(self._heard_ms(), provisional=True)
+        async with self._decoding, self._turns.turn(priority, beside=True):
             words = await self._recognition.partial()
         await self._send(words, stable=False)
         return words
 
     async def _settle(self) -> Transcription:
-        async with self._decoding:
-            words = await self._recognition.decode()
+        words = await self._decode()
         if self._settled is asyncio.current_task():
             await self._send(words, stable=True)
         return words
+
+    async def _decode(self) -> Transcription:
+        priority = of_recognition(self._heard_ms(), provisional=False)
+        async with self._decoding, self._turns.turn(priority):
+            return await self._recognition.decode()
 
     async def _send(self, words: Transcription, *, stable: bool) -> None:
         if self._is_shown:

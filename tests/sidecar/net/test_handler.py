@@ -15,6 +15,7 @@ from wyoming.info import Info
 
 from barnabeenet_sidecar.audio.endpoint import PAUSE_MS
 from barnabeenet_sidecar.engines.catalogue import Engines, choose
+from barnabeenet_sidecar.gpu.queue import WorkQueue
 from barnabeenet_sidecar.net import transcription
 from barnabeenet_sidecar.net.auth import Authenticator
 from barnabeenet_sidecar.net.handler import Handler
@@ -51,9 +52,7 @@ STORY = "The quick brown fox jumps over the lazy dog. " * 60
 @pytest.fixture
 async def engines(tmp_path: Path) -> AsyncIterator[Engines]:
     """None of them loaded: a test loads those that it needs."""
-    engines = choose(
-        stt="pocketsphinx", tts="espeak", vad="silero", wake="microwakeword", stt_workers=1, data_dir=tmp_path
-    )
+    engines = choose(tts="espeak", vad="silero", wake="microwakeword", stt_workers=1, data_dir=tmp_path)
     yield engines
     await engines.close()
 
@@ -65,7 +64,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def handler(engines: Engines, metrics: Metrics) -> Handler:
-    return Handler(engines, metrics, synthesis_slots=asyncio.Semaphore(1))
+    return Handler(engines, metrics, queue=WorkQueue(1))
 
 
 @pytest.fixture
