@@ -56,12 +56,14 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "text", "json"] = "auto"
     log_content: bool = False
-    stt: Literal["pocketsphinx"] = "pocketsphinx"
-    tts: Literal["auto", "espeak", "flite"] = "auto"
+    stt: Literal["auto", "parakeet", "whisper", "pocketsphinx"] = "auto"
+    tts: Literal["auto", "kokoro", "flite", "espeak"] = "auto"
     wake: Literal["microwakeword", "openwakeword"] = "microwakeword"
     vad: Literal["silero"] = "silero"
     stt_workers: int = Field(default_factory=lambda: min(2, os.cpu_count() or 1), ge=1, le=32)
-    tts_parallel: int = Field(2, ge=1, le=32)
+    parallel: int = Field(2, ge=1, le=32)
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    vram_mb: int | None = Field(None, ge=256, le=1_000_000)
 
     @field_validator("data_dir", "token_file")
     @classmethod

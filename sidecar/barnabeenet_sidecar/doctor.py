@@ -133,7 +133,13 @@ def _port(host: str, setting: str, port: int) -> Finding:
 async def _engines(settings: Settings) -> list[Finding]:
     async with app.engines_of_a_command(settings) as engines:
         await engines.load()
-        return [_engine(slot, needed=slot in (engines.stt, engines.tts)) for slot in engines.slots]
+        needed = (engines.stt, engines.tts)
+        return [finding for slot in engines.slots for finding in _slot(slot, needed=slot in needed)]
+
+
+def _slot(slot: Slot[Any], *, needed: bool) -> list[Finding]:
+    left_out = [Finding(name, "warning", f"left out: {problem}") for name, problem in slot.left_out.items()]
+    return [_engine(slot, needed=needed), *left_out]
 
 
 def _engine(slot: Slot[Any], *, needed: bool) -> Finding:

@@ -341,7 +341,7 @@ def test_a_wrong_setting_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--port", "many", "--tts", "festival"]) == 2
     err = capsys.readouterr().err
     assert "barnabeenet-sidecar: port is 'many'" in err
-    assert "barnabeenet-sidecar: tts is 'festival': input should be 'auto', 'espeak' or 'flite'" in err
+    assert "barnabeenet-sidecar: tts is 'festival': input should be 'auto', 'kokoro', 'flite' or 'espeak'" in err
 
 
 def test_a_configuration_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_without_any_setting_the_plain_listener_is_off_and_the_others_have_their
     settings = load()
     assert (settings.port, settings.plain_port, settings.http_port) == (10800, None, 10801)
     assert (settings.stt, settings.tts, settings.wake, settings.vad) == (
-        "pocketsphinx",
+        "auto",
         "auto",
         "microwakeword",
         "silero",
@@ -95,11 +95,11 @@ def test_a_relative_data_folder_becomes_absolute() -> None:
         ("port", "99999", "less than or equal to 65535"),
         ("port", "-1", "greater than or equal to 0"),
         ("plain_port", "often", "valid integer"),
-        ("tts", "festival", "'auto', 'espeak' or 'flite'"),
+        ("tts", "festival", "'auto', 'kokoro', 'flite' or 'espeak'"),
         ("wake", "snowboy", "'microwakeword' or 'openwakeword'"),
         ("log_level", "loud", "'debug', 'info', 'warning' or 'error'"),
         ("stt_workers", "0", "greater than or equal to 1"),
-        ("tts_parallel", "1000", "less than or equal to 32"),
+        ("parallel", "1000", "less than or equal to 32"),
         ("name", "x" * 64, "at most 63 characters"),
         ("host", "", "at least 1 character"),
     ],

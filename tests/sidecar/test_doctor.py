@@ -13,6 +13,8 @@ import pytest
 from barnabeenet_sidecar import app, doctor, system
 from barnabeenet_sidecar.config import Settings, load
 from barnabeenet_sidecar.doctor import Finding, can_serve, examine, render
+from barnabeenet_sidecar.engines.espeak import Espeak
+from barnabeenet_sidecar.errors import EngineUnavailable
 from barnabeenet_sidecar.net.auth import load_or_create_token
 
 
@@ -56,13 +58,27 @@ async def test_the_doctor_changes_nothing(settings: Callable[..., Settings], tmp
 async def test_a_missing_voice_keeps_the_sidecar_from_serving(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", "")
-    findings = await examine(settings(tts="flite"))
+    async def nothing_there(_self: Espeak) -> None:
+        raise EngineUnavailable("espeak-ng cannot be loaded")
+
+    monkeypatch.setattr(Espeak, "load", nothing_there)
+    findings = await examine(settings(tts="espeak"))
     voice = by_subject(findings)["speech synthesis"]
     assert voice.state == "missing"
-    assert "flite" in voice.detail
+    assert "espeak-ng cannot be loaded" in voice.detail
     assert voice.advice
     assert not can_serve(findings)
+
+
+async def test_a_voice_that_is_left_out_is_a_warning(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    findings = await examine(settings(tts="flite"))
+    left_out = next(finding for finding in findings if finding.subject == "flite")
+    assert left_out.state == "warning"
+    assert "apt-get install flite" in left_out.detail
+    assert can_serve(findings)
 
 
 async def test_a_missing_ear_for_wake_words_is_only_a_warning(settings: Callable[..., Settings]) -> None:

@@ -11,6 +11,9 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 SAMPLE_RATE_HZ = 16_000
 SAMPLE_BYTES = 2
 
@@ -184,3 +187,30 @@ class WakeWord(Engine, Protocol):
 
     def stream(self, names: Sequence[str] | None) -> WakeWordStream:
         """Begins a stream for some wake words (None: the default); raises Unsupported for an unknown one."""
+
+
+# Meaning and voices
+
+
+class TextEmbedding(Engine, Protocol):
+    """Turns texts into points, so that what means the same can be found."""
+
+    @property
+    def dimensions(self) -> int:
+        """The length of a point's vector."""
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Points on the unit sphere, shape (texts, dimensions): the scalar product of two is how alike they are.
+
+        Raises BadRequest for too many or too long texts, EngineFailed.
+        """
+
+
+class VoicePrint(Engine, Protocol):
+    """Tells voices apart."""
+
+    async def embed(self, pcm: bytes) -> NDArray[np.float32]:
+        """A voice's point on the unit sphere, shape (256,): the scalar product of two is how alike they are.
+
+        Takes 0.5 s to 60 s of 16 kHz speech without long silences; raises BadRequest for other audio, EngineFailed.
+        """

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import logging
 from pathlib import Path
+import shutil
 import time
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from ..errors import EngineUnavailable
-from .base import Engine, SpeechToText, TextToSpeech, VoiceActivity, WakeWord
+from .base import Engine, SpeechToText, TextEmbedding, TextToSpeech, VoiceActivity, VoicePrint, WakeWord
+from .chain import OnFallback, SpeechToTextChain, TextToSpeechChain
 
 _LOGGER = logging.getLogger(__name__)
 
+_NO_EMBEDDING: Final = "its model is not here: run `barnabeenet-sidecar models pull minilm-l6-v2`"
 EngineT = TypeVar("EngineT", bound=Engine)
 
 
 class Slot(Generic[EngineT]):
-    """A capability and the engines that may fill it: the first that loads on this machine does."""
+    """A capability, and the engine that fills it when it loads on this machine; None for `missing`, the reason why."""
 
-    def __init__(self, kind: str, candidates: Sequence[EngineT]) -> None:
+    def __init__(self, kind: str, engine: EngineT | None, *, missing: str = "", is_needed: bool = True) -> None:
         self.kind = kind
+        self.is_needed = is_needed
         self.load_s = 0.0
-        self.problem: str | None = "it is still loading"
-        self._candidates = candidates
+        self.problem: str | None = "it is still loading" if engine else missing
+        self._wanted = engine
         self._engine: EngineT | None = None
 
     @property
@@ -35,8 +39,13 @@ class Slot(Generic[EngineT]):
 
     @property
     def name(self) -> str:
-        """The engine that serves, or the one that was wanted first."""
-        return (self._engine or self._candidates[0]).info.name
+        """The engine that serves, or that is wanted; "none" without either."""
+        return self._wanted.info.name if self._wanted else "none"
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Engines that should help and cannot, and why."""
+        return self._engine.problems if isinstance(self._engine, SpeechToTextChain | TextToSpeechChain) else {}
 
     def get(self) -> EngineT:
         """The loaded engine; raises EngineUnavailable with the reason when there is none."""
@@ -46,26 +55,24 @@ class Slot(Generic[EngineT]):
 
     async def load(self) -> None:
         """Loads and warms up; never raises: what went wrong is in `problem`."""
-        problems = []
-        for engine in self._candidates:
-            started = time.perf_counter()
-            try:
-                await engine.load()
-            except EngineUnavailable as err:
-                problems.append(f"{engine.info.name}: {err}")
-                await engine.close()
-                continue
-            except Exception as err:
-                _LOGGER.exception("%s broke while it loaded", engine.info.name)
-                problems.append(f"{engine.info.name} broke while it loaded: {err!r}")
-                await engine.close()
-                continue
+        engine, started = self._wanted, time.perf_counter()
+        if engine is None:
+            return
+        try:
+            await engine.load()
+        except EngineUnavailable as err:
+            self.problem = str(err)
+        except Exception as err:
+            _LOGGER.exception("%s broke while it loaded", engine.info.name)
+            self.problem = f"{engine.info.name} broke while it loaded: {err!r}"
+        else:
             self.load_s = time.perf_counter() - started
             self._engine, self.problem = engine, None
             _LOGGER.info("%s: %s ready after %.0f ms", self.kind, engine.info.name, self.load_s * 1000)
             return
-        self.problem = "; ".join(problems)
-        _LOGGER.warning("%s is off, the rest goes on: %s", self.kind, self.problem)
+        await engine.close()
+        level = logging.WARNING if self.is_needed else logging.INFO
+        _LOGGER.log(level, "%s is off, the rest goes on: %s", self.kind, self.problem)
 
     async def close(self) -> None:
         """Frees the engine; the slot is empty afterwards."""
@@ -73,6 +80,9 @@ class Slot(Generic[EngineT]):
         self.problem = "it is closed"
         if engine is not None:
             await engine.close()
+
+
+AnySlot: TypeAlias = Slot[Any]
 
 
 @dataclass(frozen=True)
@@ -83,11 +93,13 @@ class Engines:
     tts: Slot[TextToSpeech]
     vad: Slot[VoiceActivity]
     wake: Slot[WakeWord]
+    embedding: Slot[TextEmbedding]
+    voice_print: Slot[VoicePrint]
 
     @property
-    def slots(self) -> Sequence[Slot[SpeechToText] | Slot[TextToSpeech] | Slot[VoiceActivity] | Slot[WakeWord]]:
+    def slots(self) -> Sequence[AnySlot]:
         """All of them, in the order people ask about them."""
-        return (self.stt, self.tts, self.vad, self.wake)
+        return (self.stt, self.tts, self.vad, self.wake, self.embedding, self.voice_print)
 
     @property
     def can_serve(self) -> bool:
@@ -103,45 +115,69 @@ class Engines:
         await asyncio.gather(*(slot.close() for slot in self.slots))
 
 
-def choose(*, stt: str, tts: str, vad: str, wake: str, stt_workers: int, data_dir: Path) -> Engines:
-    """The engines of these names, not loaded yet."""
+def choose(
+    *,
+    tts: str,
+    vad: str,
+    wake: str,
+    stt_workers: int,
+    data_dir: Path,
+    large_stt: Sequence[SpeechToText] = (),
+    large_tts: Sequence[TextToSpeech] = (),
+    embedding: TextEmbedding | None = None,
+    on_fallback: OnFallback = lambda _failed, _next: None,
+) -> Engines:
+    """The engines of these names, not loaded yet: `large_*` before the embedded ones, which need no download.
+
+    An engine that is asked for by name goes first; those that could do its work follow it.
+    """
     return Engines(
-        stt=Slot("speech recognition", _speech_to_text(stt, stt_workers, data_dir)),
-        tts=Slot("speech synthesis", _text_to_speech(tts)),
+        stt=Slot(
+            "speech recognition", SpeechToTextChain([*large_stt, _pocketsphinx(stt_workers, data_dir)], on_fallback)
+        ),
+        tts=Slot("speech synthesis", TextToSpeechChain([*large_tts, *_small_voices(tts)], on_fallback)),
         vad=Slot("voice activity detection", _voice_activity(vad)),
         wake=Slot("wake word detection", _wake_word(wake)),
+        embedding=Slot("text embedding", embedding, missing=_NO_EMBEDDING, is_needed=False),
+        voice_print=Slot("voice printing", _voice_print(), is_needed=False),
     )
 
 
 # An engine's libraries are imported when it is chosen, so that one that is broken here cannot stop the others.
 
 
-def _speech_to_text(name: str, workers: int, data_dir: Path) -> Sequence[SpeechToText]:
+def _pocketsphinx(workers: int, data_dir: Path) -> SpeechToText:
     from .pocketsphinx import PocketSphinx
 
-    return [{"pocketsphinx": PocketSphinx}[name](workers, data_dir)]
+    return PocketSphinx(workers, data_dir)
 
 
-def _text_to_speech(name: str) -> Sequence[TextToSpeech]:
+def _small_voices(name: str) -> Sequence[TextToSpeech]:
     from .espeak import Espeak
     from .flite import Flite
 
     # Flite is the clearer voice and stands on some machines only; espeak-ng comes along with the sidecar.
-    kinds: dict[str, Sequence[type[TextToSpeech]]] = {"auto": [Flite, Espeak], "flite": [Flite], "espeak": [Espeak]}
-    return [kind() for kind in kinds[name]]
+    wants_flite = name == "flite" or (name != "espeak" and shutil.which("flite") is not None)
+    return [Flite(), Espeak()] if wants_flite else [Espeak()]
 
 
-def _voice_activity(name: str) -> Sequence[VoiceActivity]:
+def _voice_activity(name: str) -> VoiceActivity:
     from .silero import Silero
 
-    return [{"silero": Silero}[name]()]
+    return {"silero": Silero}[name]()
 
 
-def _wake_word(name: str) -> Sequence[WakeWord]:
+def _wake_word(name: str) -> WakeWord:
     if name == "openwakeword":
         from .open_wake_word import OpenWakeWord
 
-        return [OpenWakeWord()]
+        return OpenWakeWord()
     from .micro_wake_word import MicroWakeWord
 
-    return [MicroWakeWord()]
+    return MicroWakeWord()
+
+
+def _voice_print() -> VoicePrint:
+    from .voice_print import ResemblyzerEncoder
+
+    return ResemblyzerEncoder()

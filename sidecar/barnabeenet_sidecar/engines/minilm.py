@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadRequest, EngineFailed
-from .base import Engine, EngineInfo
+from .base import EngineInfo
 from .device import onnx_device
 from .local_model import LocalModel
 from .model_folder import ModelFolder
@@ -26,20 +26,6 @@ _PACKAGE: Final = "tokenizers"
 # A sentence takes some 3 ms, the longest text a hundred.
 _EMBED_S: Final = 20.0
 _EMBED_S_PER_TEXT: Final = 1.0
-
-
-class TextEmbedding(Engine, Protocol):
-    """Turns texts into points, so that what means the same can be found."""
-
-    @property
-    def dimensions(self) -> int:
-        """The length of a point's vector."""
-
-    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Points on the unit sphere, shape (texts, dimensions): the scalar product of two is how alike they are.
-
-        Raises BadRequest for too many or too long texts, EngineFailed.
-        """
 
 
 class MiniLm:
@@ -67,6 +53,11 @@ class MiniLm:
         """The length of a point's vector."""
         return DIMENSIONS
 
+    @property
+    def placement(self) -> str:
+        """Where and in what precision it computes, for people; known after `load`."""
+        return self._local.placement
+
     async def load(self) -> None:
         """Loads the model and runs it once; raises EngineUnavailable. May be called again after `close`."""
         await self._local.load(self._make)
@@ -76,7 +67,7 @@ class MiniLm:
         await self._local.close()
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Points on the unit sphere, shape (texts, 384); see `TextEmbedding`."""
+        """Points on the unit sphere, shape (texts, 384); see `base.TextEmbedding`."""
         if len(texts) > TEXTS_MAX:
             raise BadRequest(f"{len(texts)} texts are too many at once: send {TEXTS_MAX} at most")
         if any(len(text) > TEXT_MAX_CHARS for text in texts):

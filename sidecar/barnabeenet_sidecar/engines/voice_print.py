@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 import onnxruntime
 
 from ..errors import BadRequest, EngineFailed, EngineUnavailable
-from .base import SAMPLE_BYTES, SAMPLE_RATE_HZ, Engine, EngineInfo
+from .base import SAMPLE_BYTES, SAMPLE_RATE_HZ, EngineInfo
 from .mel_spectrogram import BANDS, HOP_SAMPLES, mel_spectrogram
 from .resemblyzer_weights import BadCheckpoint, read_checkpoint
 
@@ -34,16 +34,6 @@ _PART_FRAMES: Final = 160
 _PART_STEP_FRAMES: Final = 77
 _LAST_PART_COVERAGE: Final = 0.75
 _QUIETEST_RMS: Final = 10 ** (-30 / 20)
-
-
-class VoicePrint(Engine, Protocol):
-    """Tells voices apart."""
-
-    async def embed(self, pcm: bytes) -> NDArray[np.float32]:
-        """A voice's point on the unit sphere, shape (256,): the scalar product of two is how alike they are.
-
-        Takes 0.5 s to 60 s of 16 kHz speech without long silences; raises BadRequest for other audio, EngineFailed.
-        """
 
 
 class ResemblyzerEncoder:
@@ -74,7 +64,7 @@ class ResemblyzerEncoder:
         self._session = None
 
     async def embed(self, pcm: bytes) -> NDArray[np.float32]:
-        """A voice's point on the unit sphere, shape (256,); see `VoicePrint`."""
+        """A voice's point on the unit sphere, shape (256,); see `base.VoicePrint`."""
         if self._session is None:
             raise EngineFailed("the voice encoder is not loaded")
         return await asyncio.to_thread(_embed, self._session, _samples(pcm))

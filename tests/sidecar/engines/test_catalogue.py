@@ -19,7 +19,7 @@ async def chosen(tmp_path: Path) -> AsyncIterator[Callable[..., Engines]]:
     made: list[Engines] = []
 
     def make(**names: str) -> Engines:
-        usual = {"stt": "pocketsphinx", "tts": "espeak", "vad": "silero", "wake": "microwakeword"}
+        usual = {"tts": "espeak", "vad": "silero", "wake": "microwakeword"}
         made.append(choose(**{**usual, **names}, stt_workers=1, data_dir=tmp_path))
         return made[-1]
 
@@ -38,7 +38,17 @@ async def test_what_comes_along_loads_on_any_machine(chosen: Callable[..., Engin
     assert not engines.can_serve
     await engines.load()
     assert engines.can_serve
-    assert all(slot.ready and slot.problem is None and slot.load_s > 0 for slot in engines.slots)
+    needed = [slot for slot in engines.slots if slot.is_needed]
+    assert len(needed) == 4
+    assert all(slot.ready and slot.problem is None and slot.load_s > 0 for slot in needed)
+
+
+async def test_without_its_model_embedding_says_how_to_get_it(chosen: Callable[..., Engines]) -> None:
+    engines = chosen()
+    await engines.embedding.load()
+    assert (engines.embedding.ready, engines.embedding.name) == (False, "none")
+    with pytest.raises(EngineUnavailable, match="models pull minilm-l6-v2"):
+        engines.embedding.get()
 
 
 async def test_without_flite_the_automatic_voice_is_espeak(chosen: Callable[..., Engines], no_programs: None) -> None:
@@ -52,12 +62,11 @@ async def test_flite_that_was_asked_for_by_name_is_not_replaced_in_silence(
 ) -> None:
     engines = chosen(tts="flite")
     await engines.tts.load()
-    assert engines.tts.name == "flite"
-    with pytest.raises(EngineUnavailable, match="speech synthesis here: flite: "):
-        engines.tts.get()
+    assert engines.tts.name == "espeak"
+    assert "flite program is not installed" in engines.tts.left_out["flite"]
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
-    assert warnings[0].startswith("speech synthesis is off, the rest goes on: flite: ")
+    assert warnings[0].startswith("flite is left out, espeak does its work: the flite program is not installed")
 
 
 async def test_an_engine_that_breaks_while_it_loads_leaves_the_others_whole(

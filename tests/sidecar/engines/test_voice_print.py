@@ -26,7 +26,8 @@ import onnx
 import pytest
 
 from barnabeenet_sidecar.audio.pcm import wav_read
-from barnabeenet_sidecar.engines.voice_print import LONGEST_S, ResemblyzerEncoder, VoicePrint
+from barnabeenet_sidecar.engines.base import VoicePrint
+from barnabeenet_sidecar.engines.voice_print import LONGEST_S, ResemblyzerEncoder
 from barnabeenet_sidecar.errors import BadRequest, EngineFailed, EngineUnavailable
 from script.voice_print_graph import TARGET, graph
 
