@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import time
 
 from . import __version__
+from .audio.speech_cache import SpeechCache
 from .config import Settings
 from .engines.catalogue import Engines, choose
 from .errors import ConfigError
@@ -86,7 +87,8 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
         for slot in engines.slots:
             metrics.observe_engine(slot.kind, ready=slot.ready, load_s=slot.load_s)
 
-        handler = Handler(engines, metrics, queue=WorkQueue(settings.parallel))
+        speech = SpeechCache(settings.data_dir / "speech")
+        handler = Handler(engines, metrics, queue=WorkQueue(settings.parallel), speech=speech)
         authenticator = Authenticator(
             token,
             sidecar_id=sidecar_id,
