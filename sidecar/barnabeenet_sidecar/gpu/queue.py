@@ -34,6 +34,7 @@ class Kind(Enum):
 
     RECOGNITION = "recognition"
     SYNTHESIS = "synthesis"
+    EMBEDDING = "embedding"
 
 
 @dataclass(eq=False)
@@ -51,7 +52,7 @@ class Ticket:
 class WorkQueue:
     """Gives turns to at most `parallel` pieces of work at a time.
 
-    The next turn goes to the best priority, within it to the kind that was not served last, within that to the oldest.
+    The next turn goes to the best priority, within it to the kind served longest ago, within that to the oldest.
     Who has waited for `ageing_s` is aged: when `aged_every` turns in a row have passed the aged by, the next one is the
     oldest aged one's whatever its priority. So a backlog of long work delays a short command by no more than its share,
     and no flood of short commands keeps long work waiting for ever. Nothing polls: a turn is passed on as it ends.
@@ -77,7 +78,8 @@ class WorkQueue:
             (priority, kind): deque() for priority in Priority for kind in Kind
         }
         self._numbers = itertools.count()
-        self._last_kind: dict[Priority, Kind] = {}
+        self._turns = itertools.count(1)
+        self._last_turns: dict[tuple[Priority, Kind], int] = {}
         self._passed_by = 0
         self._closed = False
 
@@ -140,7 +142,7 @@ class WorkQueue:
         while self._free and (ticket := self._next()):
             self._lines[ticket.priority, ticket.kind].popleft()
             self._free -= 1
-            self._last_kind[ticket.priority] = ticket.kind
+            self._last_turns[ticket.priority, ticket.kind] = next(self._turns)
             ticket.waited_s = self._clock() - ticket.since_s
             ticket.turn.set_result(None)
             self._on_turn(ticket)
@@ -163,5 +165,5 @@ class WorkQueue:
     def _is_aged(self, ticket: Ticket) -> bool:
         return self._clock() - ticket.since_s >= self._ageing_s
 
-    def _rank(self, ticket: Ticket) -> tuple[Priority, bool, int]:
-        return ticket.priority, self._last_kind.get(ticket.priority) is ticket.kind, ticket.number
+    def _rank(self, ticket: Ticket) -> tuple[Priority, int, int]:
+        return ticket.priority, self._last_turns.get((ticket.priority, ticket.kind), 0), ticket.number

@@ -92,6 +92,24 @@ async def test_recognition_and_synthesis_alternate_within_a_priority() -> None:
     assert work.served == ["running", "hear 1", "speak 1", "hear 2", "speak 2", "speak 3"]
 
 
+async def test_all_kinds_take_turns_however_old_the_backlog_of_the_others_is() -> None:
+    work = Work(WorkQueue(1))
+    await work.begin("running", NORMAL, SPEAK)
+    for name in ("speak 1", "speak 2", "speak 3"):
+        await work.begin(name, NORMAL, SPEAK)
+    for name in ("hear 1", "hear 2", "hear 3"):
+        await work.begin(name, NORMAL, HEAR)
+    await work.begin("embed 1", NORMAL, Kind.EMBEDDING)
+    await work.begin("embed 2", NORMAL, Kind.EMBEDDING)
+    await work.finish_all()
+    assert work.served == [
+        "running",
+        *("hear 1", "embed 1", "speak 1"),
+        *("hear 2", "embed 2", "speak 2"),
+        *("hear 3", "speak 3"),
+    ]
+
+
 async def test_long_work_gets_its_share_of_a_flood_of_short_commands() -> None:
     clock = Clock()
     work = Work(WorkQueue(1, ageing_s=5, aged_every=3, clock=clock))
