@@ -125,17 +125,20 @@ def choose(
     large_stt: Sequence[SpeechToText] = (),
     large_tts: Sequence[TextToSpeech] = (),
     embedding: TextEmbedding | None = None,
+    absent_stt: Mapping[str, str] | None = None,
+    absent_tts: Mapping[str, str] | None = None,
     on_fallback: OnFallback = lambda _failed, _next: None,
 ) -> Engines:
     """The engines of these names, not loaded yet: `large_*` before the embedded ones, which need no download.
 
-    An engine that is asked for by name goes first; those that could do its work follow it.
+    An engine that is asked for by name goes first; those that could do its work follow it. `absent_*` are those that
+    cannot even be asked to load, and why.
     """
+    hearing = SpeechToTextChain([*large_stt, _pocketsphinx(stt_workers, data_dir)], absent_stt, on_fallback)
+    speaking = TextToSpeechChain([*large_tts, *_small_voices(tts)], absent_tts, on_fallback)
     return Engines(
-        stt=Slot(
-            "speech recognition", SpeechToTextChain([*large_stt, _pocketsphinx(stt_workers, data_dir)], on_fallback)
-        ),
-        tts=Slot("speech synthesis", TextToSpeechChain([*large_tts, *_small_voices(tts)], on_fallback)),
+        stt=Slot("speech recognition", hearing),
+        tts=Slot("speech synthesis", speaking),
         vad=Slot("voice activity detection", _voice_activity(vad)),
         wake=Slot("wake word detection", _wake_word(wake)),
         embedding=Slot("text embedding", embedding, missing=_NO_EMBEDDING, is_needed=False),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 import logging
@@ -42,13 +42,19 @@ OnFallback = Callable[[str, str], None]
 
 
 class _Chain(Generic[EngineT]):
-    """The engines that loaded, in the order of preference."""
+    """The engines that loaded, in the order of preference, and why others did not."""
 
-    def __init__(self, engines: Sequence[EngineT], on_fallback: OnFallback = lambda _failed, _next: None) -> None:
+    def __init__(
+        self,
+        engines: Sequence[EngineT],
+        absent: Mapping[str, str] | None = None,
+        on_fallback: OnFallback = lambda _failed, _next: None,
+    ) -> None:
+        """`absent` are the engines that should stand before these and are not here, and why."""
         self._wanted = engines
         self._engines: Sequence[EngineT] = ()
         self._on_fallback = on_fallback
-        self.problems: dict[str, str] = {}
+        self.problems = dict(absent or {})
 
     @property
     def engines(self) -> Sequence[EngineT]:
@@ -101,8 +107,13 @@ class _Chain(Generic[EngineT]):
 class SpeechToTextChain(_Chain[SpeechToText]):
     """Recognises with the first engine that can; an utterance moves on with all of its audio."""
 
-    def __init__(self, engines: Sequence[SpeechToText], on_fallback: OnFallback = lambda _failed, _next: None) -> None:
-        super().__init__(engines, on_fallback)
+    def __init__(
+        self,
+        engines: Sequence[SpeechToText],
+        absent: Mapping[str, str] | None = None,
+        on_fallback: OnFallback = lambda _failed, _next: None,
+    ) -> None:
+        super().__init__(engines, absent, on_fallback)
         self.vocabularies: OrderedDict[str, Vocabulary] = OrderedDict()  # the one set last comes last
 
     async def set_vocabulary(self, home: str, vocabulary: Vocabulary) -> VocabularyReport:

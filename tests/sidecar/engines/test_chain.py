@@ -159,6 +159,13 @@ async def test_an_engine_with_a_bug_is_left_out_too() -> None:
     assert "ZeroDivisionError('a bug')" in chain.problems["parakeet"]
 
 
+async def test_an_engine_that_is_not_even_here_is_told_too(caplog: pytest.LogCaptureFixture) -> None:
+    chain = SpeechToTextChain([Ear("sphinx")], {"parakeet": "pull it"})
+    await chain.load()
+    assert chain.problems == {"parakeet": "pull it"}
+    assert "parakeet is left out, sphinx does its work: pull it" in caplog.text
+
+
 async def test_when_none_loads_the_reason_of_each_is_told() -> None:
     with pytest.raises(EngineUnavailable, match=r"^a: no model; b: no library$"):
         await loaded_ears(
@@ -188,7 +195,7 @@ async def test_the_first_engine_hears() -> None:
 async def test_an_utterance_moves_on_with_all_its_audio(caplog: pytest.LogCaptureFixture) -> None:
     moves: list[tuple[str, str]] = []
     first, second = Ear("a", failures=[EngineFailed("it died")]), Ear("b")
-    chain = SpeechToTextChain([first, second], lambda failed, following: moves.append((failed, following)))
+    chain = SpeechToTextChain([first, second], None, lambda failed, following: moves.append((failed, following)))
     await chain.load()
     recognition = await chain.recognise("en", None)
     recognition.feed(SECOND)
