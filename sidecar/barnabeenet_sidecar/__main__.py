@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 import os
 from pathlib import Path
 import sys
@@ -21,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and gives its exit code: 0 well, 1 failed, 2 called wrongly, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
-        settings = load({name: getattr(options, name, None) for name in _SETTINGS}, options.config)
+        options.load = partial(load, {name: getattr(options, name, None) for name in _SETTINGS}, options.config)
+        settings = options.load()
         code: int = asyncio.run(options.run(settings, options))
     except SidecarError as err:
         for line in str(err).splitlines():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from functools import partial
 import hashlib
 import json
 import logging
@@ -16,29 +17,47 @@ from wyoming.event import Event
 
 from . import app, doctor as doctor_checks
 from .audio.pcm import Pcm, resample, wav_read, wav_write
-from .config import Settings
+from .config import Settings, default_config_file
+from .config_changes import changes_of
 from .engines.base import SAMPLE_RATE_HZ, SpeechToText, Transcription, Vocabulary
 from .errors import BadRequest
 from .models.store import Store
 from .net.auth import load_or_create_token
 from .net.messages import MessageError, Vocabulary as VocabularyMessage
 from .net.vocabulary import from_message
+from .reload import Outcome, Reloader
 from .telemetry import logs
+from .telemetry.metrics import Metrics
 
 _LOGGER = logging.getLogger(__name__)
 
 
-async def serve(settings: Settings, _options: argparse.Namespace) -> int:
-    """Serves until SIGTERM or SIGINT."""
-    logs.configure(settings.log_level, settings.log_format, log_content=settings.log_content)
+async def serve(settings: Settings, options: argparse.Namespace) -> int:
+    """Serves until SIGTERM or SIGINT; reads its settings again at SIGHUP and when their file changes."""
+    await _configure_logs(settings)
     is_first_start = not app.token_path(settings).exists()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with app.running(settings) as sidecar:
-        _show_pairing(settings, sidecar, is_first_start=is_first_start)
-        await stop.wait()
+    reloader = Reloader(settings, options.load)
+    reloader.on(("profile", "log_level", "log_format", "log_content"), _configure_logs)
+    with changes_of(options.config or default_config_file()) as changes:
+        async with app.running(settings) as sidecar:
+            reloader.observe(partial(_count_reload, sidecar.metrics))
+            _show_pairing(settings, sidecar, is_first_start=is_first_start)
+            async with reloader.following(changes):
+                await stop.wait()
     return 0
+
+
+def _count_reload(metrics: Metrics, outcome: Outcome) -> None:
+    metrics.config_reloaded("taken" if outcome in ("applied", "unchanged") else "refused")
+
+
+async def _configure_logs(settings: Settings) -> None:
+    logs.configure(settings.log_level, settings.log_format, log_content=settings.log_content)
+    if settings.log_content:
+        _LOGGER.warning("the log shows what is said and what things are called: log_content is on")
 
 
 def _show_pairing(settings: Settings, sidecar: app.Sidecar, *, is_first_start: bool) -> None:
