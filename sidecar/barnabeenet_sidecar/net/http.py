@@ -1,26 +1,39 @@
-"""The HTTP endpoints for operators: /health, /ready and /metrics. None of them tells anything of a home."""
+"""The HTTP endpoints for operators. What reveals or does something wants the HTTP token; nothing tells of a home."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Final
 
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from ..engines.catalogue import Engines
+from ..gpu.queue import WorkQueue
+from ..telemetry.latency import ALERT_FACTOR, KEPT, Summary
 from ..telemetry.metrics import Metrics
+from .http_answers import answering, json_answer
+from .http_benchmark import Benchmark
+from .http_connection import BoundedProtocol
+from .http_guard import HttpGuard
+from .http_ready import Readiness
+from .http_speaker import BODY_MAX_BYTES, verify
 
 CONNECTION_S: Final = 10.0
 CONNECTIONS_MAX: Final = 32
-# A probe or a scrape has no body.
-_BODY_MAX_BYTES = 1024
+VERIFY_S: Final = 30.0
+BENCHMARK_S: Final = 60.0
+# What a connection gets beyond the work itself, to read the answer in.
+_ANSWER_S: Final = 5.0
 
 
 class HttpServer:
-    """Answers probes and scrapes; a connection lives for one answer and never longer than `connection_s`.
+    """Answers probes, scrapes and those who show the HTTP token; a connection lives for one answer.
 
-    `is_listening` is for whoever starts the listeners to set: without them nothing is ready.
+    It is cut off after `connection_s`; once the token is shown, after the bound of the work that is asked for.
+    `readiness` is for whoever starts and stops things to tell.
     """
 
     def __init__(
@@ -28,13 +41,21 @@ class HttpServer:
         engines: Engines,
         metrics: Metrics,
         *,
+        token: str,
+        queue: WorkQueue | None = None,
         connection_s: float = CONNECTION_S,
         connections_max: int = CONNECTIONS_MAX,
+        verify_s: float = VERIFY_S,
+        benchmark_s: float = BENCHMARK_S,
     ) -> None:
-        self.is_listening = False
-        self._engines, self._metrics = engines, metrics
+        """`token` is the pairing token, from which that of HTTP is derived."""
+        self.readiness = Readiness(engines)
+        self._engines, self._metrics, self._queue = engines, metrics, queue or WorkQueue()
+        self._guard = HttpGuard(token)
+        self._benchmark = Benchmark(engines, self._queue, within_s=benchmark_s)
         self._connection_s, self._connections_max = connection_s, connections_max
-        self._open: set[_BoundedProtocol] = set()
+        self._verify_s, self._benchmark_s = verify_s, benchmark_s
+        self._open: set[BoundedProtocol] = set()
         self._server: asyncio.Server | None = None
         self._runner: web.AppRunner | None = None
 
@@ -48,16 +69,21 @@ class HttpServer:
 
     async def start(self, host: str, port: int) -> None:
         """Listens on the address, port 0 for any free one; raises OSError when it is taken."""
-        app = web.Application(client_max_size=_BODY_MAX_BYTES)
-        app.add_routes(
-            [web.get("/health", self._health), web.get("/ready", self._ready), web.get("/metrics", self._expose)]
+        routes = self._routes()
+        app = web.Application(
+            client_max_size=BODY_MAX_BYTES,
+            middlewares=[answering(self._metrics, [f"{route.method} {route.path}" for route in routes])],
         )
-        self._runner = web.AppRunner(app, handle_signals=False, access_log=None)
+        app.add_routes(routes)
+        # A body is taken as it is: what unpacks to gigabytes is not unpacked. Who hangs up is not worked for.
+        self._runner = web.AppRunner(
+            app, handle_signals=False, access_log=None, auto_decompress=False, handler_cancellation=True
+        )
         await self._runner.setup()
         self._server = await asyncio.get_running_loop().create_server(self._protocol, host, port)
 
     async def close(self) -> None:
-        """Stops listening and ends every connection."""
+        """Stops listening and ends every connection, and the work that is done for it."""
         if self._server is not None:
             self._server.close()
         for connection in list(self._open):
@@ -65,71 +91,76 @@ class HttpServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    def _routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/health", self._health, allow_head=False),
+            web.get("/ready", self._ready, allow_head=False),
+            web.get("/metrics", self._expose, allow_head=False),
+            web.get("/latency", self._guarded(self._latency, self._connection_s), allow_head=False),
+            web.post("/speaker/verify", self._guarded(self._verify, self._verify_s)),
+            web.post("/benchmark", self._guarded(self._measure, self._benchmark_s)),
+        ]
+
     def _protocol(self) -> asyncio.Protocol:
         assert self._runner is not None
         assert self._runner.server is not None
-        return _BoundedProtocol(self._runner.server(), self._open, self._connections_max, self._connection_s)
+        return BoundedProtocol(self._runner.server(), self._open, self._connections_max, self._connection_s)
+
+    def _guarded(
+        self, handler: Callable[[web.Request], Awaitable[web.Response]], work_s: float
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Who shows the token gets the time that the work takes; the bound is fixed from then on."""
+
+        async def guarded(request: web.Request) -> web.Response:
+            self._guard.check(request.headers.get("Authorization"), request.remote or "")
+            for connection in self._open:
+                if connection.inner is request.protocol:
+                    connection.allow(work_s + _ANSWER_S)
+            return await handler(request)
+
+        return guarded
+
+    # One method per endpoint
 
     async def _health(self, _request: web.Request) -> web.Response:
-        return _json({"status": "alive"})
+        return json_answer({"status": "alive"})
 
     async def _ready(self, _request: web.Request) -> web.Response:
-        engines = {slot.kind: slot.problem or f"{slot.name} is ready" for slot in self._engines.slots}
-        ready = self.is_listening and self._engines.can_serve
-        return _json({"status": "ready" if ready else "not ready", "engines": engines}, 200 if ready else 503)
+        is_ready, report = self.readiness.report()
+        return json_answer(report, 200 if is_ready else 503)
 
     async def _expose(self, _request: web.Request) -> web.Response:
-        response = web.Response(body=self._metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-        response.force_close()
-        return response
+        return web.Response(body=self._metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _latency(self, _request: web.Request) -> web.Response:
+        summary = self._metrics.latencies.summary()
+        warnings = [
+            f"{kind} {stage}: {_in_words(times)}"
+            for kind, stages in summary.items()
+            for stage, times in stages.items()
+            if times.verdict not in (None, "ok")
+        ]
+        stages = {kind: {stage: _figures(times) for stage, times in of.items()} for kind, of in summary.items()}
+        return json_answer({"last_requests": KEPT, "warnings": warnings, "stages": stages})
+
+    async def _verify(self, request: web.Request) -> web.Response:
+        engine = self._engines.voice_print.get()
+        return await verify(request, engine, self._metrics, self._queue, within_s=self._verify_s)
+
+    async def _measure(self, _request: web.Request) -> web.Response:
+        return json_answer(await self._benchmark.run())
 
 
-def _json(data: object, status: int = 200) -> web.Response:
-    response = web.json_response(data, status=status)
-    response.force_close()
-    return response
+def _figures(times: Summary) -> dict[str, object]:
+    """Without the fields that a stage without a budget does not have."""
+    return {
+        name: round(value, 2) if isinstance(value, float) else value
+        for name, value in asdict(times).items()
+        if value is not None
+    }
 
 
-class _BoundedProtocol(asyncio.Protocol):
-    """One of aiohttp's connections, one of so many, cut off at its deadline: aiohttp waits for ever for a header."""
-
-    def __init__(
-        self, inner: asyncio.Protocol, siblings: set[_BoundedProtocol], siblings_max: int, deadline_s: float
-    ) -> None:
-        self._inner, self._siblings = inner, siblings
-        self._siblings_max, self._deadline_s = siblings_max, deadline_s
-        self._transport: asyncio.BaseTransport | None = None
-        self._deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        if len(self._siblings) >= self._siblings_max:
-            self.abort()
-            return
-        self._siblings.add(self)
-        self._deadline = asyncio.get_running_loop().call_later(self._deadline_s, self.abort)
-        self._inner.connection_made(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._deadline is None:
-            return
-        self._deadline.cancel()
-        self._siblings.discard(self)
-        self._inner.connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        self._inner.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        return self._inner.eof_received()
-
-    def pause_writing(self) -> None:
-        self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._inner.resume_writing()
-
-    def abort(self) -> None:
-        """Cuts the connection off, whatever is under way."""
-        if isinstance(self._transport, asyncio.WriteTransport):
-            self._transport.abort()
+def _in_words(times: Summary) -> str:
+    assert times.budget_ms is not None
+    limit = f"{ALERT_FACTOR:g} times its budget" if times.verdict == "alert" else "its budget"
+    return f"{times.verdict}: its 95th percentile of {times.p95_ms:.0f} ms is above {limit} of {times.budget_ms:.0f} ms"
