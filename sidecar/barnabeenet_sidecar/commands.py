@@ -22,9 +22,11 @@ from .config_changes import changes_of
 from .engines.base import SAMPLE_RATE_HZ, SpeechToText, Transcription, Vocabulary
 from .errors import BadRequest
 from .models.store import Store
-from .net.auth import load_or_create_token
+from .net.drain import DRAIN_S
+from .net.http_guard import http_token
 from .net.messages import MessageError, Vocabulary as VocabularyMessage
 from .net.vocabulary import from_message
+from .pairing_token import is_new, pairing_token
 from .reload import Outcome, Reloader
 from .telemetry import logs
 from .telemetry.metrics import Metrics
@@ -33,12 +35,15 @@ _LOGGER = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings, options: argparse.Namespace) -> int:
-    """Serves until SIGTERM or SIGINT; reads its settings again at SIGHUP and when their file changes."""
+    """Serves until SIGTERM or SIGINT, then drains; a second one ends that at once.
+
+    Reads its settings again at SIGHUP and when their file changes.
+    """
     await _configure_logs(settings)
-    is_first_start = not app.token_path(settings).exists()
-    stop = asyncio.Event()
+    is_first_start = is_new(settings)
+    stop, at_once = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, lambda: (at_once if stop.is_set() else stop).set())
     reloader = Reloader(settings, options.load)
     reloader.on(("profile", "log_level", "log_format", "log_content"), _configure_logs)
     with changes_of(options.config or default_config_file()) as changes:
@@ -47,6 +52,7 @@ async def serve(settings: Settings, options: argparse.Namespace) -> int:
             _show_pairing(settings, sidecar, is_first_start=is_first_start)
             async with reloader.following(changes):
                 await stop.wait()
+            await sidecar.drain(DRAIN_S, at_once)
     return 0
 
 
@@ -73,9 +79,10 @@ def _show_pairing(settings: Settings, sidecar: app.Sidecar, *, is_first_start: b
         _LOGGER.info("pair with the token that `barnabeenet-sidecar token` prints")
 
 
-async def token(settings: Settings, _options: argparse.Namespace) -> int:
-    """Prints the pairing token."""
-    sys.stdout.write(load_or_create_token(app.token_path(settings)) + "\n")
+async def token(settings: Settings, options: argparse.Namespace) -> int:
+    """Prints the pairing token, or that of the HTTP endpoints."""
+    pairing = pairing_token(settings)
+    sys.stdout.write((http_token(pairing) if options.http else pairing) + "\n")
     return 0
 
 

@@ -34,6 +34,8 @@ from .wire import HELLO_BODY_MAX_BYTES, HELLO_S, WireError, read_event, write_ev
 _LOGGER = logging.getLogger(__name__)
 
 NONCE_BYTES: Final = 32
+# Room for white space around a token; what is longer is none.
+_TOKEN_FILE_MAX_BYTES: Final = 4096
 
 Role: TypeAlias = Literal["integration", "sidecar"]
 
@@ -60,8 +62,20 @@ def load_or_create_token(path: Path | str) -> str:
             _write_token(path, secrets.token_urlsafe(32))
         elif path.stat().st_mode & 0o077:
             _LOGGER.warning("others may read the token in %s: chmod 600 it", path)
-        return _checked_token(path.read_text(encoding="utf-8").strip(), str(path))
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"the token file {path} cannot be used: {error}") from error
+    return read_token(path, "remove it and a new one is made")
+
+
+def read_token(path: Path, advice: str) -> str:
+    """The token in a file; raises ConfigError with the advice, and without the token."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_TOKEN_FILE_MAX_BYTES)
+        return checked_token(content.decode().strip(), str(path), advice)
+    except UnicodeDecodeError:
+        raise ConfigError(f"the token file {path} cannot be used: it is not text, {advice}") from None
+    except OSError as error:
         raise ConfigError(f"the token file {path} cannot be used: {error}") from error
 
 
@@ -80,11 +94,11 @@ def _write_token(path: Path, token: str) -> None:
         raise
 
 
-def _checked_token(token: str, where: str) -> str:
+def checked_token(token: str, where: str, advice: str) -> str:
+    """The token, when it is one; raises ConfigError."""
     if not TOKEN_MIN_CHARS <= len(token) <= TOKEN_MAX_CHARS:
         raise ConfigError(
-            f"the token in {where} has {len(token)} characters, {TOKEN_MIN_CHARS} to {TOKEN_MAX_CHARS} are allowed: "
-            "remove it and a new one is made"
+            f"the token in {where} has {len(token)} characters, {TOKEN_MIN_CHARS} to {TOKEN_MAX_CHARS} are allowed: {advice}"
         )
     return token
 
@@ -107,7 +121,7 @@ class Authenticator:
         backoff: Backoff | None = None,
         hello_s: float = HELLO_S,
     ) -> None:
-        self._token = _checked_token(token, "the settings")
+        self._token = checked_token(token, "the settings", "give another")
         self._sidecar_id = sidecar_id
         self._name = name
         self._software = software

@@ -17,6 +17,8 @@ Format: TypeAlias = Literal["auto", "text", "json"]
 HARMLESS: Final[Mapping[str, object]] = {"harmless": True}
 
 _CHILD_VARIABLE: Final = "BARNABEENET_CHILD_LOG"
+# No child has any use for it.
+_NOT_INHERITED: Final = "BARNABEENET_TOKEN"
 _QUIET_LIBRARIES: Final = ("asyncio", "aiohttp.access", "zeroconf")
 
 
@@ -42,12 +44,13 @@ def is_json(log_format: Format) -> bool:
 
 
 def child_environment() -> dict[str, str]:
-    """The environment for a child process of ours, whose log is to look like this one's: see `configure_child`."""
+    """The environment for a child process of ours, whose log is to look like this one's (`configure_child`), without the token."""
     root = logging.getLogger()
     as_json = any(isinstance(handler.formatter, JsonFormatter) for handler in root.handlers)
     level = logging.getLevelName(root.level).lower()
     words = (level, "json" if as_json else "text", "content" if content.is_shown() else "")
-    return {**os.environ, _CHILD_VARIABLE: " ".join(words)}
+    inherited = {name: value for name, value in os.environ.items() if name != _NOT_INHERITED}
+    return {**inherited, _CHILD_VARIABLE: " ".join(words)}
 
 
 def configure_child() -> None:
