@@ -75,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     hear.add_argument("--language", help="such as en (default: the recogniser's own)")
     hear.add_argument("--json", action="store_true", help="print confidence and timings too, as JSON")
 
-    command(commands.token, "Print the pairing token; make it when there is none.")
+    token = command(commands.token, "Print the pairing token; make it when there is none.")
+    token.add_argument("--http", action="store_true", help="print the token of the protected HTTP endpoints instead")
 
     models_cli.add_commands(command(commands.models, "Pull, check and change models."))
 
@@ -89,7 +90,7 @@ def _add_listeners(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: 0.0.0.0, all of them)")
     parser.add_argument("--port", metavar="PORT", help="for Home Assistant, authenticated (default: 10800)")
     parser.add_argument("--plain-port", metavar="PORT", help="for any Wyoming client, unauthenticated (default: off)")
-    parser.add_argument("--http-port", metavar="PORT", help="for /health, /ready and /metrics (default: 10801)")
+    parser.add_argument("--http-port", metavar="PORT", help="for probes, metrics and measurements (default: 10801)")
 
 
 def _add_engines(parser: argparse.ArgumentParser) -> None:
