@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,11 +17,13 @@ from .engines.catalogue import Engines, choose
 from .errors import ConfigError
 from .gpu.queue import WorkQueue
 from .identity import load_or_create_id
-from .net.auth import Authenticator, load_or_create_token
+from .net.auth import Authenticator
 from .net.discovery import Announcement, service_info
+from .net.drain import Drain
 from .net.handler import Handler
 from .net.http import HttpServer
 from .net.server import Server
+from .pairing_token import pairing_token
 from .telemetry.metrics import Metrics
 
 _LOGGER = logging.getLogger(__name__)
@@ -66,13 +67,14 @@ class Sidecar:
     port: int
     plain_port: int | None
     http_port: int
+    drain: Drain
 
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Sidecar]:
     """Serves for the length of the block, with every engine loaded; raises ConfigError when it cannot start."""
     started = time.perf_counter()
-    token = load_or_create_token(token_path(settings))
+    token = pairing_token(settings)
     sidecar_id = load_or_create_id(settings.data_dir / "sidecar_id")
     metrics = Metrics()
     engines = choose_engines(settings)
@@ -124,6 +126,7 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
             port=server.port,
             plain_port=plain.port if plain else None,
             http_port=http.port,
+            drain=Drain(handler, [server, plain] if plain else [server], announcement, http.readiness),
         )
         _LOGGER.info("stopping")
 

@@ -42,8 +42,12 @@ async def serve(settings: Settings, options: argparse.Namespace) -> int:
     await _configure_logs(settings)
     is_first_start = is_new(settings)
     stop, at_once = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (at_once if stop.is_set() else stop).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, lambda: (at_once if stop.is_set() else stop).set())
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
     reloader = Reloader(settings, options.load)
     reloader.on(("profile", "log_level", "log_format", "log_content"), _configure_logs)
     with changes_of(options.config or default_config_file()) as changes:

@@ -11,7 +11,7 @@ from wyoming.error import Error
 from wyoming.event import Event
 
 from .messages import TEXT_MAX_CHARS, MessageError, check
-from .wire import BODY_S, HEADER_S, IDLE_S, WRITE_S, WireError, read_event, write_event
+from .wire import BODY_S, HEADER_S, IDLE_S, WRITE_S, WireError, encode, read_event, write_event
 
 # How long and how much a refused peer may still send before the socket is closed under it. Closing while its bytes are
 # unread would reset the connection and take the error that explains the refusal away from it.
@@ -76,6 +76,15 @@ class Connection:
             if error.code != "timeout":
                 raise
             raise ConnectionAbortedError(str(error)) from None
+
+    def post(self, event: Event) -> None:
+        """Sends a small event without waiting for room: a peer that does not read keeps nobody."""
+        self.writer.write(encode(event))
+
+    async def flush(self) -> None:
+        """Waits until all that was sent is on its way, whether the peer reads it now or later; OSError if it is gone."""
+        self.writer.transport.set_write_buffer_limits(high=0)
+        await self.writer.drain()
 
     async def error(self, code: str, text: str) -> None:
         """Sends an `error` event; raises as `write`."""

@@ -19,6 +19,7 @@ class WakeWordDetection(Request):
     """Answers `detection`, or `not-detected` when the audio stops first or has gone on for a day."""
 
     kind = "detect"
+    is_endless = True
 
     def __init__(self, event: Event, engine: WakeWord) -> None:
         """Raises Unsupported for a wake word that is not here."""

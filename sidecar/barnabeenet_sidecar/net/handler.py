@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 import logging
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from wyoming.error import Error
 from wyoming.event import Event
@@ -13,14 +14,14 @@ from wyoming.ping import Ping, Pong
 
 from ..audio.speech_cache import SpeechCache
 from ..engines.catalogue import Engines
-from ..errors import BadRequest, EngineFailed, SidecarError
+from ..errors import BadRequest, Busy, Draining, EngineFailed, SidecarError
 from ..gpu.queue import Kind, Priority, WorkQueue
 from ..models.keeper import Keeper
 from ..telemetry.metrics import Metrics
 from .connection import Connection
 from .detection import WakeWordDetection
 from .info import info
-from .messages import CANCEL, CANCELLED, TEXT_MAX_CHARS, Models, QuickWords, Vocabulary
+from .messages import CANCEL, CANCELLED, TEXT_MAX_CHARS, DrainingNotice, Models, QuickWords, Vocabulary
 from .models import ModelsRequest
 from .quick_words import QuickWordSpeech
 from .request import PeerGoneError, Request
@@ -30,6 +31,12 @@ from .turns import Turns
 from .vocabulary import VocabularyUpdate
 
 _LOGGER = logging.getLogger(__name__)
+
+STOPPING: Final = "the sidecar is stopping or restarting: try again in a moment"
+# How long a home that is told of it has to hang up, or to be told that its next request came too late.
+_FAREWELL_S: Final = 1.0
+# After these errors a connection is closed.
+_LAST_CODES: Final = frozenset({Busy.code, Draining.code})
 
 
 class Handler:
@@ -49,13 +56,34 @@ class Handler:
         self.metrics = metrics
         self.queue = queue
         self.speech = speech or SpeechCache(None)
+        self.is_draining = False
+        self._conversations: set[_Conversation] = set()
         metrics.observe_queue(lambda priority: queue.depth(Priority[priority.upper()]))
 
     async def __call__(self, connection: Connection) -> None:
         """Answers until the peer leaves; what still runs then is stopped."""
         listener = "plain" if connection.plain else "authenticated"
         with self.metrics.connections.labels(listener).track_inprogress():
-            await _Conversation(connection, self).run()
+            conversation = _Conversation(connection, self)
+            self._conversations.add(conversation)
+            try:
+                await conversation.run()
+            finally:
+                self._conversations.discard(conversation)
+
+    @property
+    def working(self) -> int:
+        """How many conversations are at a request that ends by itself."""
+        return sum(conversation.is_working for conversation in self._conversations)
+
+    async def drain(self) -> None:
+        """From now on takes no request, and tells so; each conversation ends with the request that it is at."""
+        self.is_draining = True
+        await asyncio.gather(*(conversation.drain() for conversation in self._conversations))
+
+    async def cut_off(self) -> None:
+        """Ends every request with an error, and every conversation."""
+        await asyncio.gather(*(conversation.cut_off() for conversation in self._conversations))
 
 
 class _Conversation:
@@ -67,17 +95,61 @@ class _Conversation:
         self._engines = handler.engines
         self._request: Request | None = None
         self._task: asyncio.Task[None] | None = None
+        # No limit, until it is time to part.
+        self._limit = asyncio.timeout(None)
+        self._is_over = False
         # The text of a streamed reply goes on to its end even when nobody speaks it any more.
         self._text_is_coming = False
 
     async def run(self) -> None:
         try:
-            while (event := await self._connection.read()) is not None:
-                await self._dispatch(event)
+            async with self._limit:
+                await self._converse()
         except PeerGoneError as err:
             _LOGGER.debug("%s left in the middle: %s", self._connection.peer, err)
+        except TimeoutError:
+            _LOGGER.debug("parted from %s", self._connection.peer)
         finally:
+            self._is_over = True
             await self._stop()
+
+    async def _converse(self) -> None:
+        if self._handler.is_draining:
+            await self.drain()
+        while (event := await self._connection.read()) is not None:
+            await self._dispatch(event)
+
+    # Parting
+
+    @property
+    def is_working(self) -> bool:
+        return self._task is not None and not self._task.done() and not (self._request and self._request.is_endless)
+
+    async def drain(self) -> None:
+        if self._is_over:
+            return
+        if not self._connection.plain:
+            self._connection.post(DrainingNotice(STOPPING).event())
+        if self._request is not None and self._request.is_endless:
+            await self.cut_off()
+        elif not self.is_working:
+            self._task = asyncio.create_task(self._part(), name=f"farewell to {self._connection.peer}")
+
+    async def cut_off(self) -> None:
+        if self._task is not None and not self._task.done():
+            await self._stop()
+            self._connection.post(_error(Draining(STOPPING)))
+        self._leave(0)
+
+    async def _part(self) -> None:
+        """Sees to it that the last answer arrives and that whoever asks again is told why nothing more comes."""
+        with suppress(OSError):
+            await self._connection.flush()
+        self._leave(_FAREWELL_S)
+
+    def _leave(self, within_s: float) -> None:
+        if not self._is_over and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time() + within_s)
 
     async def _dispatch(self, event: Event) -> None:
         try:
@@ -87,6 +159,8 @@ class _Conversation:
             await method(self, event)
         except SidecarError as err:
             await self._write(_error(err))
+            if err.code in _LAST_CODES:
+                self._leave(0)
 
     # One method per event
 
@@ -176,6 +250,8 @@ class _Conversation:
         if self._task is not None:
             # Its last words are on their way; nothing of this request may overtake them.
             await asyncio.wait([self._task])
+        if self._handler.is_draining:
+            raise Draining(STOPPING)
         if not isinstance(request, Synthesis):
             self._text_is_coming = False
         self._request = request
@@ -188,6 +264,10 @@ class _Conversation:
             self._request = None
             for event in ending:
                 await self._write(event)
+            if any(Error.is_type(event.type) and event.data["code"] in _LAST_CODES for event in ending):
+                self._leave(0)
+            elif self._handler.is_draining:
+                await self._part()
         except PeerGoneError as err:
             _LOGGER.debug("%s left in the middle of %s: %s", self._connection.peer, request.kind, err)
 

@@ -27,6 +27,8 @@ class Request(ABC):
     """One request from its first event to the last of its answer; `run` is cancelled when it is no longer wanted."""
 
     kind: ClassVar[str]
+    # Whether it goes on until something happens that may never happen: no drain waits for its end.
+    is_endless: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.stages: dict[str, float] = {}

@@ -43,9 +43,9 @@ class Server:
 
     `handle` is called once for every connection that has proved the token, or for every one on the plain listener
     (`authenticator=None`); when it returns, the connection is closed. Proved connections and strangers are counted
-    apart. A proved peer over `connections` or `per_peer` is told `busy`. When there are `without_hello` strangers, the
-    next one takes the place of the oldest stranger of the address that has the most of them: idlers cannot lock a
-    family out, and one address that floods displaces itself.
+    apart. A proved peer over `connections` or `per_peer` is told `busy`, every newcomer after `drain` is told
+    `draining`. When there are `without_hello` strangers, the next one takes the place of the oldest stranger of the
+    address that has the most of them: idlers cannot lock a family out, and one address that floods displaces itself.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Server:
         self._caps = caps
         self._deadlines = deadlines
         self._server: asyncio.Server | None = None
+        self._stopping: str | None = None
         # Both in the order of arrival.
         self._strangers: dict[asyncio.Task[None], Connection] = {}
         self._proved: dict[asyncio.Task[None], Connection] = {}
@@ -88,6 +89,15 @@ class Server:
         """Listens on the address, port 0 for any free one; raises OSError when it is taken."""
         self._server = await asyncio.start_server(self._accept, host, port, limit=HEADER_MAX_BYTES)
 
+    def drain(self, text: str) -> None:
+        """From now on newcomers are told `draining` and this text; those who have proved the token stay."""
+        self._stopping = text
+
+    async def wait_left(self) -> None:
+        """Waits until all who have proved the token have left; none can come when newcomers are refused."""
+        if self._proved:
+            await asyncio.wait(self._proved)
+
     async def close(self) -> None:
         """Stops listening and ends every connection and task."""
         if self._server is None:
@@ -109,7 +119,7 @@ class Server:
             return
         task = asyncio.create_task(self._serve(connection), name=f"connection of {connection.peer}")
         task.add_done_callback(self._release)
-        if connection.plain and not self._crowded(connection.peer):
+        if connection.plain and self._refusal(connection.peer) is None:
             self._proved[task] = connection
             return
         if len(self._strangers) >= self._caps.without_hello:
@@ -149,15 +159,22 @@ class Server:
         task = asyncio.current_task()
         if task is None or task in self._proved:
             return
-        self._refuse_when_crowded(connection.peer)
+        self._refuse_newcomer(connection.peer)
         if self._authenticator is not None:
             is_known = any(proved.peer == connection.peer for proved in self._proved.values())
             connection.home = await self._authenticator.hello(
                 connection.reader, connection.writer, connection.peer, is_known=is_known
             )
             # Again, as others may have proved the token meanwhile.
-            self._refuse_when_crowded(connection.peer)
+            self._refuse_newcomer(connection.peer)
         self._proved[task] = self._strangers.pop(task)
+
+    def _refusal(self, peer: str) -> HelloRefused | None:
+        if self._stopping is not None:
+            return HelloRefused("draining", self._stopping)
+        if text := self._crowded(peer):
+            return HelloRefused("busy", text)
+        return None
 
     def _crowded(self, peer: str) -> str | None:
         if len(self._proved) >= self._caps.connections:
@@ -166,9 +183,9 @@ class Server:
             return f"{peer} has {self._caps.per_peer} connections, more are not allowed: close some or try later"
         return None
 
-    def _refuse_when_crowded(self, peer: str) -> None:
-        if text := self._crowded(peer):
-            raise HelloRefused("busy", text)
+    def _refuse_newcomer(self, peer: str) -> None:
+        if refusal := self._refusal(peer):
+            raise refusal
 
 
 class _RefusalLog:
