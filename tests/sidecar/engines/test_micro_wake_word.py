@@ -10,6 +10,7 @@ import time
 
 from hypothesis import given, settings, strategies as st
 import psutil
+from pymicro_wakeword import MicroWakeWord as Detector, MicroWakeWordFeatures, Model
 import pytest
 
 from barnabeenet_sidecar.audio.pcm import resample, wav_read
@@ -97,6 +98,28 @@ async def test_ten_minutes_of_reading_and_commands_wake_nobody(engine: MicroWake
         woken += [(path.name, detection) for detection in detections(engine.stream(ALL), audio, 32_768)]
     assert woken == []
     assert minutes > 10
+
+
+def of_the_bare_package(name: str, pcm: bytes) -> list[int]:
+    """When the package's own detector is sure, in milliseconds; after the same silence that our streams begin with."""
+    features, detector = MicroWakeWordFeatures(), Detector.from_builtin(Model(name))
+    sure = [bool(detector.process_streaming(frame)) for frame in features.process_streaming(bytes(9_600) + pcm)]
+    return [20 - 300 + 10 * (number + 1) for number, is_sure in enumerate(sure) if is_sure]
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_it_is_sure_when_the_bare_package_is_sure(
+    engine: MicroWakeWord, recordings: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    # Every time that it is sure, not only the first of each utterance.
+    pcm = b"".join(wav_read(path).data for path in sorted((recordings / "wake").glob("*.wav")))
+    pcm += synthetic("okay nahboo", "gmw/en-US", 145) + bytes(SECOND)
+    monkeypatch.setattr("barnabeenet_sidecar.engines.wake_words._REARM_MS", 0)
+    stream = engine.stream([name])
+    found = [stream.process(pcm[start : start + 320]) for start in range(0, len(pcm), 320)]
+    wanted = of_the_bare_package(name, pcm)
+    assert wanted
+    assert [detection.offset_ms for detection in found if detection] == wanted
 
 
 async def test_only_the_words_asked_for_are_heard(engine: MicroWakeWord, clip: Callable[[str], bytes]) -> None:
