@@ -16,6 +16,8 @@ from .vocabulary_model import CONTROL_FILE, DICTIONARY_FILE, MODEL_NAME, Vocabul
 
 _BYTES_PER_MS: Final = SAMPLE_RATE_HZ * SAMPLE_BYTES // 1000
 _NOTHING: Final = Transcription("")
+_LIVE_SEARCH: Final = "live"
+_SECOND_PASSES: Final = ("fwdflat", "bestpath")
 ACOUSTIC_MODEL: Final = Path(pocketsphinx.get_model_path()) / "en-us" / "en-us"
 PRONUNCIATIONS: Final = Path(pocketsphinx.get_model_path()) / "en-us" / "cmudict-en-us.dict"
 
@@ -34,6 +36,7 @@ class Utterance:
             lmname=MODEL_NAME,
             loglevel="ERROR",
         )
+        self._add_live_search()
         self._silero = Silero()
         self._streamed: int | None = None
         self.restart()
@@ -57,6 +60,7 @@ class Utterance:
             return _NOTHING
         if self._streamed is None:
             self._streamed = span.start
+            self._decoder.activate_search(_LIVE_SEARCH)
             self._decoder.start_utt()
         if fresh := bytes(self._audio[self._streamed : span.stop]):
             self._decoder.process_raw(fresh, no_search=False, full_utt=False)
@@ -73,6 +77,7 @@ class Utterance:
         span = self._speech()
         if span is None:
             return _NOTHING
+        self._decoder.activate_search(MODEL_NAME)
         self._decoder.start_utt()
         self._decoder.process_raw(with_noise_floor(bytes(self._audio[span])), no_search=False, full_utt=True)
         self._decoder.end_utt()
@@ -80,6 +85,17 @@ class Utterance:
         if hypothesis is None or not self._model.is_sentence(hypothesis.hypstr):
             return _NOTHING
         return Transcription(self._model.text(hypothesis.hypstr))
+
+    def _add_live_search(self) -> None:
+        """A search for provisional words, over the same language model.
+
+        A search that is ended looks at the whole utterance again: time that the final words would have to wait for.
+        """
+        for second_pass in _SECOND_PASSES:
+            self._decoder.config[second_pass] = False
+        self._decoder.add_lm(_LIVE_SEARCH, self._decoder.get_lm(MODEL_NAME))
+        for second_pass in _SECOND_PASSES:
+            self._decoder.config[second_pass] = True
 
     def _speech(self) -> slice | None:
         span = speech_span_ms(self._probabilities, self._silero.frame_ms, self._levels_db())
