@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from wyoming.info import AsrModel, AsrProgram, Attribution, Info, TtsProgram, TtsVoice, WakeModel, WakeProgram
 
-from ..engines.base import Engine, EngineInfo, SpeechToText, TextToSpeech, WakeWord
+from ..engines.base import EngineInfo, SpeechToText, TextToSpeech, WakeWord
 from ..engines.catalogue import Engines
 
 
@@ -32,24 +32,28 @@ def info(engines: Engines, *, plain: bool) -> Info:
 
 
 def _asr(engine: SpeechToText, requires_external_vad: bool) -> AsrProgram:
-    model = AsrModel(**_artifact(engine.info), languages=list(engine.info.languages))
-    return AsrProgram(**_artifact(engine.info), models=[model], requires_external_vad=requires_external_vad)
+    described = engine.info
+    artifact = _artifact(described)
+    model = AsrModel(**artifact, languages=list(described.languages))
+    return AsrProgram(**artifact, models=[model], requires_external_vad=requires_external_vad)
 
 
 def _tts(engine: TextToSpeech) -> TtsProgram:
+    artifact = _artifact(engine.info)
     voices = [
-        TtsVoice(**_part_of(engine, voice.name, voice.description), languages=[voice.language])
+        TtsVoice(**_part_of(artifact, voice.name, voice.description), languages=[voice.language])
         for voice in engine.voices
     ]
-    return TtsProgram(**_artifact(engine.info), voices=voices, supports_synthesize_streaming=True)
+    return TtsProgram(**artifact, voices=voices, supports_synthesize_streaming=True)
 
 
 def _wake(engine: WakeWord) -> WakeProgram:
+    artifact = _artifact(engine.info)
     models = [
-        WakeModel(**_part_of(engine, model.name, model.phrase), languages=list(model.languages), phrase=model.phrase)
+        WakeModel(**_part_of(artifact, model.name, model.phrase), languages=list(model.languages), phrase=model.phrase)
         for model in engine.models
     ]
-    return WakeProgram(**_artifact(engine.info), models=models)
+    return WakeProgram(**artifact, models=models)
 
 
 def _artifact(info: EngineInfo) -> _Artifact:
@@ -62,6 +66,6 @@ def _artifact(info: EngineInfo) -> _Artifact:
     }
 
 
-def _part_of(engine: Engine, name: str, description: str) -> _Artifact:
+def _part_of(artifact: _Artifact, name: str, description: str) -> _Artifact:
     """A voice or wake word, by the same people as its engine."""
-    return {**_artifact(engine.info), "name": name, "description": description}
+    return {**artifact, "name": name, "description": description}
