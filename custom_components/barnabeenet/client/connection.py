@@ -24,7 +24,7 @@ from .errors import (
     refusal,
 )
 from .hello import shake_hands
-from .messages import MessageError, Welcome
+from .messages import DrainingNotice, MessageError, Welcome
 from .wire import HEADER_MAX_BYTES, WireError, encode, read_event, write_event
 
 CONNECT_S: Final = 2.0
@@ -55,7 +55,8 @@ class State(Enum):
 class Connection:
     """A proven connection that carries one request at a time.
 
-    While idle it listens for its own end. `ended` is called once, when it closes for whatever reason.
+    While idle it listens for its own end. `ended` is called once, when it closes for whatever reason. A sidecar that is
+    about to stop says so at any time: `leaving` is called then, what runs may end, and the connection closes with it.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, welcome: Welcome) -> None:
@@ -64,6 +65,9 @@ class Connection:
         self.state = State.IDLE
         self.error: SidecarError | None = None
         self.ended: Callable[[Connection], None] | None = None
+        self.leaving: Callable[[Connection], None] | None = None
+        # Why the sidecar takes no further request; None while it does.
+        self.farewell: SidecarError | None = None
         # On the loop's clock: when it was made, when anything came last, and when a ping went out that nothing has
         # followed yet.
         self.opened_at = self.heard_at = asyncio.get_running_loop().time()
@@ -103,7 +107,9 @@ class Connection:
 
     def rest(self) -> None:
         """A request is over and both sides have said all: from here on the sidecar has nothing to say."""
-        if self.error is None:
+        if self.farewell is not None:
+            self.end(self.farewell)
+        elif self.error is None:
             self.state = State.IDLE
             self._read_ahead().add_done_callback(self._disturbed)
 
@@ -130,8 +136,9 @@ class Connection:
             self.pinged_at = asyncio.get_running_loop().time()
 
     async def receive(self, within_s: float | None, *, beside: asyncio.Task[None] | None = None) -> Event | None:
-        """The next event as the wire gives it; None when only a pong or nothing came in time or `beside` ended first.
+        """The next event as the wire gives it; None when only a pong, a farewell or nothing came in time.
 
+        Also None when `beside` ended first.
         May be cancelled without loss. Raises ConnectionLost or ProtocolError, and is closed then.
         """
         if self.error is not None:
@@ -144,12 +151,14 @@ class Connection:
         return self._take(reading)
 
     async def ping(self) -> None:
-        """Makes sure that an idle connection lives; raises ConnectionLost or ProtocolError, and is closed then."""
+        """Makes sure that an idle connection lives and stays; raises why it does not, and is closed then."""
         self._wake()
         self.send_ping()
         event = await self.receive(PONG_S)
         if event is not None:
             raise self.end(_unasked(event))
+        if self.farewell is not None:
+            raise self.end(self.farewell)
         if self.pinged_at is not None:
             raise self.end(ConnectionLost(f"The sidecar did not answer a ping within {PONG_S:g} s"))
         self.rest()
@@ -188,7 +197,10 @@ class Connection:
         return self._reading
 
     def _take(self, reading: asyncio.Task[Event | None]) -> Event | None:
-        """What a finished read gave, None for a pong that was due; raises what it means when it gave nothing."""
+        """What a finished read gave, None for a pong that was due or a farewell.
+
+        Raises what it means when it gave nothing.
+        """
         self._reading = None
         try:
             event = reading.result()
@@ -197,23 +209,39 @@ class Connection:
                 raise self.end(ConnectionLost(f"The connection ended in the middle: {error}")) from error
             raise self.end(ProtocolError(f"The sidecar broke the framing: {error}", code=error.code)) from error
         except OSError as error:
-            raise self.end(ConnectionLost(f"The connection to the sidecar broke: {error}")) from error
+            lost = ConnectionLost(f"The connection to the sidecar broke: {error}")
+            raise self.end(self.farewell or lost) from error
         if event is None:
-            raise self.end(ConnectionLost("The sidecar closed the connection"))
+            raise self.end(self.farewell or ConnectionLost("The sidecar closed the connection"))
         self.heard_at, self.pinged_at = asyncio.get_running_loop().time(), None
         if Pong.is_type(event.type) and self._pongs_due:
             self._pongs_due -= 1
             return None
+        if DrainingNotice.is_type(event.type):
+            self._take_leave(event)
+            return None
         return event
 
+    def _take_leave(self, event: Event) -> None:
+        try:
+            text = DrainingNotice.from_event(event).text
+        except MessageError as error:
+            raise self.end(ProtocolError(f"The sidecar broke the contract: {error}")) from error
+        if self.farewell is None:
+            self.farewell = refusal(text, "draining")
+            if self.leaving is not None:
+                self.leaving(self)
+
     def _disturbed(self, reading: asyncio.Task[Event | None]) -> None:
-        """Something came while nothing was asked: a late pong, the end of the stream, a farewell, or nonsense."""
+        """Something came while nothing was asked: a late pong, a farewell, the end of the stream, or nonsense."""
         if reading is not self._reading or self.error is not None:
             return
         with contextlib.suppress(SidecarError):
             event = self._take(reading)
             if event is not None:
                 self.end(_unasked(event))
+            elif self.farewell is not None:
+                self.end(self.farewell)
             elif self.state is State.IDLE:
                 self.rest()
 

@@ -54,8 +54,11 @@ class Pool:
 
     @property
     def error(self) -> SidecarError | None:
-        """Why there is no connection; None while there is one or the first attempt to replace it has not failed."""
-        return None if self._live else self._failure
+        """Why there is no connection for a request; None while there is one or the first attempt at it has not failed.
+
+        What still runs on connections that the sidecar is about to close goes on.
+        """
+        return None if any(connection.farewell is None for connection in self._live) else self._failure
 
     @property
     def is_empty(self) -> bool:
@@ -182,7 +185,7 @@ class Pool:
         if self._closed:
             await connection.close()
             raise ConnectionLost("The client of the sidecar is closed")
-        connection.ended = self._forget
+        connection.ended, connection.leaving = self._forget, self._part
         self._live.add(connection)
         self._failure = None
         self._changed()
@@ -193,6 +196,12 @@ class Pool:
         if not self._closed:
             self._failure = error
             self._changed()
+
+    def _part(self, connection: Connection) -> None:
+        _LOGGER.debug("a connection takes no further request: %s", connection.farewell)
+        self._failure = connection.farewell
+        self._woken.set()
+        self._changed()
 
     def _forget(self, connection: Connection) -> None:
         _LOGGER.debug("a connection has ended: %s", connection.error)

@@ -15,6 +15,9 @@ from wyoming.ping import Ping, Pong
 from custom_components.barnabeenet.client import connection as connection_module
 from custom_components.barnabeenet.client.connection import Connection, State
 from custom_components.barnabeenet.client.errors import Busy, ConnectionLost, ProtocolError, RequestFailed, SidecarError
+from custom_components.barnabeenet.client.messages import DrainingNotice
+
+FAREWELL = DrainingNotice("the sidecar is stopping or restarting: try again in a moment").event()
 
 
 async def ended(connection: Connection) -> SidecarError:
@@ -192,3 +195,59 @@ async def _say_nothing(peer, event) -> None:
 
 async def _answer_ping(peer, event) -> None:
     await peer.send(Pong().event())
+
+
+# A sidecar that is about to stop
+
+
+async def test_a_farewell_ends_an_idle_connection_and_is_no_mistake(connection: Connection, script) -> None:
+    await script.peers[0].send(FAREWELL)
+    error = await ended(connection)
+    assert isinstance(error, Busy)
+    assert error.code == "draining"
+    assert "restarting" in str(error)
+
+
+async def test_what_runs_ends_well_after_a_farewell_and_nothing_follows_it(connection: Connection, script) -> None:
+    left: list[Connection] = []
+    connection.leaving = left.append
+    await connection.begin(Event("detect", {}))
+    await script.until(lambda: script.count("detect") == 1)
+    await script.peers[0].send(FAREWELL, Event("detection", {"name": "hey_jarvis"}))
+    assert await connection.receive(5) is None
+    assert left == [connection]
+    assert connection.error is None
+    event = await connection.receive(5)
+    assert event is not None
+    assert event.type == "detection"
+    connection.rest()
+    assert connection.state is State.CLOSED
+    with pytest.raises(Busy):
+        await connection.begin(Event("detect", {}))
+
+
+async def test_the_end_after_a_farewell_tells_why(connection: Connection, script) -> None:
+    await connection.begin(Event("detect", {}))
+    await script.until(lambda: script.count("detect") == 1)
+    await script.peers[0].send(FAREWELL)
+    assert await connection.receive(5) is None
+    script.peers[0].hang_up()
+    with pytest.raises(Busy, match="restarting"):
+        await connection.receive(5)
+
+
+async def test_a_farewell_in_place_of_a_pong_ends_the_connection(connection: Connection, script) -> None:
+    async def say_farewell(peer, event) -> None:
+        await peer.send(FAREWELL)
+
+    script.answers_pings = False
+    script.on["ping"] = say_farewell
+    with pytest.raises(Busy):
+        await connection.ping()
+
+
+async def test_a_farewell_out_of_the_contract_is_a_mistake(connection: Connection, script) -> None:
+    await connection.begin(Event("detect", {}))
+    await script.peers[0].send(Event("barnabeenet-draining", {}))
+    with pytest.raises(ProtocolError, match="text"):
+        await connection.receive(5)

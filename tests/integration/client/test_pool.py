@@ -13,10 +13,12 @@ from wyoming.info import Describe, Info
 from custom_components.barnabeenet.client import exchange as exchange_module, pool as pool_module
 from custom_components.barnabeenet.client.connection import Connection
 from custom_components.barnabeenet.client.errors import Busy, CannotConnect, ConnectionLost, RequestFailed, Unauthorized
+from custom_components.barnabeenet.client.messages import DrainingNotice
 from custom_components.barnabeenet.client.pool import CONNECTIONS_MAX, WARM, Pool
 
 DESCRIBE = Describe().event()
 DETECT = Event("detect", {})
+FAREWELL = DrainingNotice("the sidecar is stopping or restarting: try again in a moment").event()
 TOKEN = "a token of more than thirty-two characters"
 
 
@@ -348,3 +350,74 @@ async def test_closing_does_not_wait_for_what_is_being_called_off(pool: Pool, sc
     started = asyncio.get_running_loop().time()
     await pool.close()
     assert asyncio.get_running_loop().time() - started < exchange_module.CANCEL_S / 2
+
+
+# A sidecar that is about to stop
+
+
+async def test_a_draining_sidecar_ends_what_runs_gets_nothing_new_and_is_found_again(
+    pool: Pool, script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda least, most: least)
+    changed = asyncio.Event()
+    pool._changed = changed.set
+    answered = asyncio.Event()
+
+    async def listen() -> Event:
+        async with pool.request(DETECT) as exchange:
+            return await exchange.expect("detection")
+
+    async def detect(peer, event) -> None:
+        await answered.wait()
+        await peer.send(Event("detection", {"name": "hey_jarvis"}))
+
+    script.on["detect"] = detect
+    running = asyncio.create_task(listen())
+    await script.until(lambda: script.count("detect") == 1)
+    script.server.drain("the sidecar is stopping or restarting: try again in a moment")
+    for peer in script.peers:
+        await peer.send(FAREWELL)
+    while pool.error is None:
+        changed.clear()
+        await changed.wait()
+    assert isinstance(pool.error, Busy)
+    assert pool.error.code == "draining"
+    with pytest.raises(Busy, match="restarting"):
+        await describe(pool)
+    assert script.count("describe") == 0
+
+    answered.set()
+    assert (await running).data["name"] == "hey_jarvis"
+    await script.until(lambda: script.gone == len(script.peers))
+    await script.stop()
+    await script.start()
+    while pool.error is not None:
+        changed.clear()
+        await changed.wait()
+    await describe(pool)
+
+
+async def test_a_request_that_the_farewell_overtakes_is_not_sent_on_the_connection_that_ends(
+    pool: Pool, script
+) -> None:
+    warm = next(reversed(pool._idle))
+    reading = warm._reading
+    assert reading is not None
+    reading.remove_done_callback(warm._disturbed)  # the farewell has been read, and the loop has not got to it yet
+    for peer in script.peers:
+        await peer.send(FAREWELL)
+    await asyncio.wait([reading])
+    await describe(pool)
+    assert isinstance(warm.error, Busy)
+
+
+async def test_a_request_that_is_called_off_while_the_sidecar_drains_leaves_no_connection(pool: Pool, script) -> None:
+    async def say_farewell(peer, event) -> None:
+        await peer.send(FAREWELL, Event("barnabeenet-cancelled"))
+
+    script.on["barnabeenet-cancel"] = say_farewell
+    async with pool.request(DETECT):
+        pass
+    await script.until(lambda: script.gone == 1)
+    assert all(connection.farewell is None for connection in pool._idle)
+    await describe(pool)
