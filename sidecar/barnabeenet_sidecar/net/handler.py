@@ -17,11 +17,24 @@ from ..engines.catalogue import Engines
 from ..errors import BadRequest, Busy, Draining, EngineFailed, SidecarError
 from ..gpu.queue import Kind, Priority, WorkQueue
 from ..models.keeper import Keeper
+from ..telemetry.content import Content
 from ..telemetry.metrics import Metrics
+from ..telemetry.request_log import request_log, session_of
 from .connection import Connection
 from .detection import WakeWordDetection
+from .embedding import Embedding
 from .info import info
-from .messages import CANCEL, CANCELLED, TEXT_MAX_CHARS, DrainingNotice, Models, QuickWords, Vocabulary
+from .messages import (
+    CANCEL,
+    CANCELLED,
+    TEXT_MAX_CHARS,
+    DrainingNotice,
+    Embed,
+    Models,
+    QuickWords,
+    Vocabulary,
+    trace_id_of,
+)
 from .models import ModelsRequest
 from .quick_words import QuickWordSpeech
 from .request import PeerGoneError, Request
@@ -37,6 +50,7 @@ STOPPING: Final = "the sidecar is stopping or restarting: try again in a moment"
 _FAREWELL_S: Final = 1.0
 # After these errors a connection is closed.
 _LAST_CODES: Final = frozenset({Busy.code, Draining.code})
+_TRACED: Final = frozenset({"transcribe", "synthesize", "synthesize-start", "detect"})
 
 
 class Handler:
@@ -94,10 +108,11 @@ class _Conversation:
         self._handler = handler
         self._engines = handler.engines
         self._request: Request | None = None
+        self._trace_id: str | None = None
         self._task: asyncio.Task[None] | None = None
         # No limit, until it is time to part.
         self._limit = asyncio.timeout(None)
-        self._is_over = False
+        self._is_parting = self._is_over = False
         # The text of a streamed reply goes on to its end even when nobody speaks it any more.
         self._text_is_coming = False
 
@@ -118,6 +133,8 @@ class _Conversation:
             await self.drain()
         while (event := await self._connection.read()) is not None:
             await self._dispatch(event)
+            if self._handler.is_draining:
+                self._part_when_idle()
 
     # Parting
 
@@ -132,8 +149,8 @@ class _Conversation:
             self._connection.post(DrainingNotice(STOPPING).event())
         if self._request is not None and self._request.is_endless:
             await self.cut_off()
-        elif not self.is_working:
-            self._task = asyncio.create_task(self._part(), name=f"farewell to {self._connection.peer}")
+        else:
+            self._part_when_idle()
 
     async def cut_off(self) -> None:
         if self._task is not None and not self._task.done():
@@ -141,8 +158,13 @@ class _Conversation:
             self._connection.post(_error(Draining(STOPPING)))
         self._leave(0)
 
+    def _part_when_idle(self) -> None:
+        if not self._is_parting and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._part(), name=f"farewell to {self._connection.peer}")
+
     async def _part(self) -> None:
         """Sees to it that the last answer arrives and that whoever asks again is told why nothing more comes."""
+        self._is_parting = True
         with suppress(OSError):
             await self._connection.flush()
         self._leave(_FAREWELL_S)
@@ -152,7 +174,9 @@ class _Conversation:
             self._limit.reschedule(asyncio.get_running_loop().time() + within_s)
 
     async def _dispatch(self, event: Event) -> None:
+        self._log("asks", event)
         try:
+            self._trace_id = trace_id_of(event) if event.type in _TRACED else None
             method = self._METHODS.get(event.type)
             if method is None:
                 raise BadRequest(f"{event.type} is an answer, not a request")
@@ -176,11 +200,14 @@ class _Conversation:
         )
 
     async def _detect(self, event: Event) -> None:
-        await self._begin(WakeWordDetection(event, self._engines.wake.get()))
+        await self._begin(WakeWordDetection(event, self._engines.wake.get(), self._handler.metrics.wake_detected))
 
     async def _vocabulary(self, event: Event) -> None:
         home = self._connection.home or ""
         await self._begin(VocabularyUpdate(event, self._engines.stt.get(), home))
+
+    async def _embed(self, event: Event) -> None:
+        await self._begin(Embedding(event, self._engines.embedding.get(), self._turns(Kind.EMBEDDING)))
 
     async def _models(self, event: Event) -> None:
         await self._begin(ModelsRequest(event, self._handler.models, self._connection.home or "", self._write))
@@ -232,6 +259,7 @@ class _Conversation:
         "detect": _detect,
         Vocabulary.TYPE: _vocabulary,
         Models.TYPE: _models,
+        Embed.TYPE: _embed,
         QuickWords.TYPE: _quick_words,
         CANCEL: _cancel,
     }
@@ -255,12 +283,14 @@ class _Conversation:
         if not isinstance(request, Synthesis):
             self._text_is_coming = False
         self._request = request
-        self._task = asyncio.create_task(self._work(request), name=f"{request.kind} of {self._connection.peer}")
+        self._task = asyncio.create_task(
+            self._work(request, self._trace_id), name=f"{request.kind} of {self._connection.peer}"
+        )
 
-    async def _work(self, request: Request) -> None:
+    async def _work(self, request: Request, trace_id: str | None) -> None:
         """Runs the request; the next one may come as soon as the end of its answer goes out."""
         try:
-            ending = await self._run_metered(request)
+            ending = await self._run_metered(request, trace_id)
             self._request = None
             for event in ending:
                 await self._write(event)
@@ -271,8 +301,12 @@ class _Conversation:
         except PeerGoneError as err:
             _LOGGER.debug("%s left in the middle of %s: %s", self._connection.peer, request.kind, err)
 
-    async def _run_metered(self, request: Request) -> Sequence[Event]:
-        with self._handler.metrics.request(request.kind) as meter:
+    async def _run_metered(self, request: Request, trace_id: str | None) -> Sequence[Event]:
+        session = session_of(self._connection.home)
+        with (
+            self._handler.metrics.request(request.kind) as meter,
+            request_log(request.kind, meter, session=session, trace_id=trace_id),
+        ):
             meter.outcome = "stopped"
             try:
                 ending = await request.run()
@@ -288,6 +322,10 @@ class _Conversation:
             meter.outcome, meter.stages = "ok", request.stages
             return ending
 
+    def _log(self, verb: str, event: Event) -> None:
+        if event.type != "audio-chunk":
+            _LOGGER.debug("%s %s %s %s", self._connection.peer, verb, event.type, Content(event.data))
+
     async def _stop(self) -> None:
         """Stops what runs; nothing of its answer is written afterwards."""
         task, self._task, self._request = self._task, None, None
@@ -298,6 +336,7 @@ class _Conversation:
     async def _write(self, event: Event) -> None:
         if self._connection.plain and event.type.startswith("barnabeenet-"):
             return
+        self._log("is told", event)
         try:
             await self._connection.write(event)
         except OSError as err:
