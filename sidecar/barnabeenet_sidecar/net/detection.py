@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from wyoming.event import Event
@@ -21,9 +21,10 @@ class WakeWordDetection(Request):
     kind = "detect"
     is_endless = True
 
-    def __init__(self, event: Event, engine: WakeWord) -> None:
-        """Raises Unsupported for a wake word that is not here."""
+    def __init__(self, event: Event, engine: WakeWord, on_detection: Callable[[str], None] = lambda _: None) -> None:
+        """`on_detection` is told the wake word's name; raises Unsupported for a wake word that is not here."""
         super().__init__()
+        self._on_detection = on_detection
         self._stream = engine.stream(event.data.get("names") or None)
         self._bytes_left = WAKE_STREAM_S * SAMPLE_RATE_HZ * SAMPLE_BYTES
         self._heard: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
@@ -41,6 +42,7 @@ class WakeWordDetection(Request):
         for pcm in audio_pieces(event):
             self._bytes_left -= len(pcm)
             if detection := self._stream.process(pcm):
+                self._on_detection(detection.name)
                 # A client that dates its chunks wants the detection in its own time.
                 timestamp = event.data.get("timestamp")
                 at_ms = detection.offset_ms if timestamp is None else timestamp

@@ -69,6 +69,10 @@ class HostStatus(Protocol):
         """What the watchdog did, and how often."""
 
     @property
+    def out_of_memory(self) -> int:
+        """How often the GPU's memory was full."""
+
+    @property
     def reading(self) -> GpuReading | None:
         """The GPU when it was last asked; None without one."""
 
@@ -92,13 +96,18 @@ def _process(status: HostStatus | None) -> Iterable[Metric]:
         "barnabeenet_engines_on_cpu", "Whether the engines of the engine process run on the processor"
     )
     actions = CounterMetricFamily("barnabeenet_watchdog_actions", "What the GPU's watchdog did", labels=["action"])
+    recoveries = CounterMetricFamily(
+        "barnabeenet_oom_recoveries",
+        "How often the GPU's memory was full, and room was made or the processor took over",
+    )
     if status is not None:
         up.add_metric([], status.ready)
         restarts.add_metric([], status.restarts)
         on_cpu.add_metric([], status.on_cpu)
+        recoveries.add_metric([], status.out_of_memory)
         for action, times in status.actions.items():
             actions.add_metric([str(action.value) if isinstance(action, Enum) else str(action)], times)
-    return up, restarts, on_cpu, actions
+    return up, restarts, on_cpu, actions, recoveries
 
 
 def _memory(status: HostStatus | None) -> Iterable[Metric]:

@@ -15,6 +15,7 @@ from prometheus_client import (
     Info,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -40,6 +41,8 @@ class Metrics:
     """
 
     def __init__(self) -> None:
+        # A second name for each counter and histogram, with the time of its first sample, helps nobody.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = self.registry = CollectorRegistry()
         self.latencies = Latencies()
         ProcessCollector(registry=registry)
@@ -93,11 +96,6 @@ class Metrics:
             GaugeMetricFamily, "barnabeenet_model_info", "Which version of a model serves", ("model", "version")
         )
         self.registry.register(self._model_info)
-        self._oom_recoveries = Counter(
-            "barnabeenet_oom_recoveries",
-            "Requests that found the GPU's memory full and were answered all the same",
-            registry=self.registry,
-        )
         self._host = HostCollector()
         self.registry.register(self._host)
 
@@ -165,10 +163,6 @@ class Metrics:
     def wake_detected(self, name: str) -> None:
         """Counts a wake word that was heard; `name` is its model's."""
         self._wake_detections.labels(name).inc()
-
-    def oom_recovered(self) -> None:
-        """Counts a request that found the GPU's memory full and was answered after making room, or by another engine."""
-        self._oom_recoveries.inc()
 
     def config_reloaded(self, outcome: Literal["taken", "refused"]) -> None:
         """Counts a changed configuration."""

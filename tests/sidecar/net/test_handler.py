@@ -637,8 +637,8 @@ async def test_a_plain_client_hears_no_event_that_is_not_wyomings(plain: Any, vo
 # detect
 
 
-async def test_a_wake_word_is_heard_and_the_audio_after_it_dropped(
-    home: Any, engines: Engines, recordings: Path
+async def test_a_wake_word_is_heard_and_counted_and_the_audio_after_it_dropped(
+    home: Any, engines: Engines, metrics: Metrics, recordings: Path
 ) -> None:
     await engines.wake.load()
     await home.send("detect", {"names": ["hey_jarvis"]})
@@ -651,6 +651,7 @@ async def test_a_wake_word_is_heard_and_the_audio_after_it_dropped(
     await say(home, audio, chunk_ms=30)
     await home.send("audio-stop")
     assert await is_idle(home)
+    assert sample(metrics, "barnabeenet_wake_detections_total", wake_word="hey_jarvis") == 1
 
 
 async def test_a_client_that_dates_its_audio_hears_when_the_wake_word_came_in_its_own_time(

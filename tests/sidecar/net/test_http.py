@@ -144,6 +144,7 @@ class Host:
     budget_mb: int = 16_000
     on_cpu: bool = False
     actions: dict[str, int] = field(default_factory=dict)
+    out_of_memory: int = 0
     reading: Reading | None = None
 
 
