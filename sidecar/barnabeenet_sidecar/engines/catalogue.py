@@ -12,6 +12,7 @@ import time
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from ..errors import EngineUnavailable
+from ..telemetry.logs import HARMLESS
 from .base import Engine, SpeechToText, TextEmbedding, TextToSpeech, VoiceActivity, VoicePrint, WakeWord
 from .chain import OnFallback, SpeechToTextChain, TextToSpeechChain
 
@@ -63,7 +64,7 @@ class Slot(Generic[EngineT]):
         except EngineUnavailable as err:
             self.problem = str(err)
         except Exception as err:
-            _LOGGER.exception("%s broke while it loaded", engine.info.name)
+            _LOGGER.exception("%s broke while it loaded", engine.info.name, extra=HARMLESS)
             self.problem = f"{engine.info.name} broke while it loaded: {err!r}"
         else:
             self.load_s = time.perf_counter() - started
@@ -73,6 +74,13 @@ class Slot(Generic[EngineT]):
         await engine.close()
         level = logging.WARNING if self.is_needed else logging.INFO
         _LOGGER.log(level, "%s is off, the rest goes on: %s", self.kind, self.problem)
+
+    def swap(self, other: Slot[EngineT]) -> None:
+        """Exchanges what is in two slots: who asks for an engine from now on gets the other's."""
+        for name in ("load_s", "problem", "_wanted", "_engine"):
+            ours, theirs = getattr(self, name), getattr(other, name)
+            setattr(self, name, theirs)
+            setattr(other, name, ours)
 
     async def close(self) -> None:
         """Frees the engine; the slot is empty afterwards."""
@@ -105,6 +113,11 @@ class Engines:
     def can_serve(self) -> bool:
         """Whether a person can be heard and answered."""
         return self.stt.ready and self.tts.ready
+
+    def swap(self, others: Engines) -> None:
+        """Exchanges the engines in all slots."""
+        for slot, other in zip(self.slots, others.slots, strict=True):
+            slot.swap(other)
 
     async def load(self) -> None:
         """Loads all side by side; never raises."""

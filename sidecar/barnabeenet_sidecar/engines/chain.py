@@ -17,6 +17,8 @@ from typing import Final, Generic, TypeVar
 
 from ..audio.pcm import Resampler
 from ..errors import EngineFailed, EngineUnavailable, SidecarError, Unsupported
+from ..telemetry.content import Content
+from ..telemetry.logs import HARMLESS
 from .base import (
     Engine,
     EngineInfo,
@@ -89,7 +91,7 @@ class _Chain(Generic[EngineT]):
         except SidecarError as error:
             self.problems[name] = str(error)
         except Exception as error:
-            _LOGGER.exception("%s broke while it loaded", name)
+            _LOGGER.exception("%s broke while it loaded", name, extra=HARMLESS)
             self.problems[name] = f"it broke while it loaded: {error!r}"
         else:
             _LOGGER.info("%s is ready after %.0f ms", name, (time.perf_counter() - started) * 1000)
@@ -100,7 +102,7 @@ class _Chain(Generic[EngineT]):
     def _moved_on(self, failed: EngineT, error: SidecarError, following: EngineT) -> None:
         names = failed.info.name, following.info.name
         if not isinstance(error, Unsupported):
-            _LOGGER.warning("%s could not do it (%s): %s takes over", names[0], error, names[1])
+            _LOGGER.warning("%s could not do it (%s): %s takes over", names[0], Content(error), names[1])
             self._on_fallback(*names)
 
 

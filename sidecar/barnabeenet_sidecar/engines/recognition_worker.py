@@ -15,6 +15,7 @@ import sys
 from typing import BinaryIO, Final
 
 from ..errors import SidecarError
+from ..telemetry.logs import configure_child
 from .base import Transcription, Vocabulary
 from .utterance import PRONUNCIATIONS, Utterance
 from .worker_protocol import HEADER, Kind, pack, unpack_header
@@ -104,6 +105,7 @@ def _failure(code: str, text: str) -> bytes:
 
 def main() -> None:
     """Serves the parent; what a library prints goes to standard error instead of among the answers."""
+    configure_child()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it closes us
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

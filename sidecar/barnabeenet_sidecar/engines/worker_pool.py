@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 from ..errors import EngineFailed, SidecarError
+from ..telemetry.content import Content
 from .worker_process import WorkerProcess
 from .worker_protocol import Kind
 
@@ -60,7 +61,7 @@ class WorkerPool:
         try:
             await worker.request(Kind.END, deadline_s=_END_S)
         except SidecarError as error:
-            _LOGGER.warning("recogniser %d did not end its work: %s", worker.pid, error)
+            _LOGGER.warning("recogniser %d did not end its work: %s", worker.pid, Content(error))
             await worker.close()
         else:
             self._idle.put_nowait(worker)

@@ -11,6 +11,7 @@ import sys
 from typing import Final
 
 from ..errors import BadRequest, EngineFailed, EngineUnavailable, SidecarError
+from ..telemetry import logs
 from .worker_protocol import HEADER, Kind, pack, unpack_header
 
 _LOGGER = logging.getLogger(__name__)
@@ -38,7 +39,10 @@ class WorkerProcess:
         """Starts a worker; raises EngineUnavailable when the machine cannot."""
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", _MODULE, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+                *(sys.executable, "-m", _MODULE),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env=logs.child_environment(),
             )
         except OSError as error:
             raise EngineUnavailable(f"no process for speech recognition can be started: {error}") from error

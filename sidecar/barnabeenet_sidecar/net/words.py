@@ -8,6 +8,7 @@ import logging
 from typing import Any
 
 from ..engines.base import Recognition, Transcription
+from ..telemetry.content import Content
 from .messages import Partial
 from .request import PeerGoneError, Write
 from .turns import Turns, of_recognition
@@ -108,4 +109,4 @@ class Words:
         self._tasks.discard(task)
         # Of a settled decode `final` hears too; the loss of a provisional one matters to nobody else.
         if not task.cancelled() and (err := task.exception()) and not isinstance(err, PeerGoneError):
-            _LOGGER.warning("an early decode was lost: %r", err)
+            _LOGGER.warning("an early decode was lost: %s", Content(err))
