@@ -40,6 +40,11 @@ class Keeper:
         self._working: asyncio.Task[str] | None = None
         self._is_closed = False
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a change is under way."""
+        return self._doing is not None
+
     async def start(self) -> None:
         """Notes what serves now, before the engines load it; raises ModelError."""
         self._serving = await asyncio.to_thread(lambda: self._open_store().serving())
@@ -125,7 +130,7 @@ class Keeper:
             if was is not None and was.version != serving.version:
                 failure += await self._go_back(store, was, by)
             raise EngineFailed(failure) from err
-        _LOGGER.info("%s %s serves now (%s)", serving.model, serving.version, by)
+        _LOGGER.info("%s %s serves now", serving.model, serving.version)
 
     async def _go_back(self, store: Store, was: Deployment, by: str) -> str:
         """What came of it, as the end of a sentence."""

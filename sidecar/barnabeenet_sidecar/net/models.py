@@ -109,7 +109,7 @@ class ModelsRequest(Request):
 
     async def _remove(self, store: Store) -> str:
         served = await asyncio.to_thread(store.serving)
-        removed = await to_thread_whole(store.remove, self._model, self._version or None)
+        removed = await to_thread_whole(store.remove, self._model, self._version)
         text = f"{self._model} {', '.join(removed)} is removed"
         if self._model in served and served[self._model].version in removed:
             text += "; what is loaded of it goes on until the sidecar is restarted"
