@@ -1,4 +1,4 @@
-"""Settings that change while the sidecar serves: read again, validated as a whole, applied or put back."""
+"""Settings that change while the sidecar serves: read again, validated as a whole, applied where it can be."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Reloader:
 
     @property
     def last_error(self) -> str | None:
-        """Why the last reading was refused or something was put back; None when all went well."""
+        """Why the last reading was refused or something in it could not be set; None when all went well."""
         return self._last_error
 
     @property
@@ -59,7 +59,7 @@ class Reloader:
     def on(self, fields: Iterable[str], apply: Apply) -> None:
         """Has `apply` called with the new settings when any of these fields has changed.
 
-        It raises SidecarError when that cannot be done, and is then called again with the settings as they were.
+        It raises SidecarError when that cannot be done, and then leaves everything as it was.
         """
         self._apply[tuple(fields)] = apply
 
@@ -117,21 +117,19 @@ class Reloader:
             _LOGGER.error("the new settings are refused, those in force stay: %s", line)
 
     async def _change(self, fields: tuple[str, ...], changed: Mapping[str, object]) -> str | None:
-        """Applies one group of fields; gives what went wrong when they had to be put back."""
+        """Applies one group of fields; gives what went wrong when they stay as they were."""
         ours = {name: value for name, value in changed.items() if name in fields}
         if not ours:
             return None
-        before, after = self._settings, self._settings.model_copy(update=ours)
+        after = self._settings.model_copy(update=ours)
         values = ", ".join(f"{name} = {value!r}" for name, value in ours.items())
         failure = await _attempt(self._apply[fields], after)
         if failure is None:
             self._settings = after
             _LOGGER.info("set %s", values)
             return None
-        again = await _attempt(self._apply[fields], before)
-        kept = ", ".join(f"{name} = {getattr(before, name)!r}" for name in ours)
-        outcome = f"back to {kept}" if again is None else f"and {kept} does not work any more either: {again}"
-        _LOGGER.error("cannot set %s: %s; %s", values, failure, outcome)
+        kept = ", ".join(f"{name} = {getattr(self._settings, name)!r}" for name in ours)
+        _LOGGER.error("cannot set %s: %s; %s stays", values, failure, kept)
         return f"{values}: {failure}"
 
 

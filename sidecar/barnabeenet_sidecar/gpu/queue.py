@@ -68,9 +68,8 @@ class WorkQueue:
         clock: Callable[[], float] = time.monotonic,
         on_turn: Callable[[Ticket], None] = lambda _: None,
     ) -> None:
-        if parallel < 1:
-            raise ValueError("at least one piece of work must be allowed at a time")
-        self._free = parallel
+        _check(parallel)
+        self._parallel = self._free = parallel
         self._ageing_s, self._aged_every, self._waiting_max = ageing_s, aged_every, waiting_max
         self._clock, self._on_turn = clock, on_turn
         # A line for each priority and kind; the oldest stands at its head.
@@ -82,6 +81,14 @@ class WorkQueue:
         self._last_turns: dict[tuple[Priority, Kind], int] = {}
         self._passed_by = 0
         self._closed = False
+
+    def set_parallel(self, parallel: int) -> None:
+        """Allows another number of pieces of work at a time; what runs goes on. Raises ValueError for none."""
+        if parallel < 1:
+            raise ValueError("at least one piece of work must be allowed at a time")
+        self._free += parallel - self._parallel
+        self._parallel = parallel
+        self._serve()
 
     @property
     def waiting(self) -> int:
@@ -108,6 +115,13 @@ class WorkQueue:
             yield ticket
         finally:
             self._pass_on()
+
+    def resize(self, parallel: int) -> None:
+        """Allows another number of turns at a time; where fewer are, those that run go on to their end."""
+        _check(parallel)
+        self._free += parallel - self._parallel
+        self._parallel = parallel
+        self._serve()
 
     def close(self) -> None:
         """Refuses everybody who waits or comes later; turns that run go on to their end."""
@@ -139,7 +153,7 @@ class WorkQueue:
         self._serve()
 
     def _serve(self) -> None:
-        while self._free and (ticket := self._next()):
+        while self._free > 0 and (ticket := self._next()):
             self._lines[ticket.priority, ticket.kind].popleft()
             self._free -= 1
             self._last_turns[ticket.priority, ticket.kind] = next(self._turns)
@@ -167,3 +181,8 @@ class WorkQueue:
 
     def _rank(self, ticket: Ticket) -> tuple[Priority, int, int]:
         return ticket.priority, self._last_turns.get((ticket.priority, ticket.kind), 0), ticket.number
+
+
+def _check(parallel: int) -> None:
+    if parallel < 1:
+        raise ValueError("at least one piece of work must be allowed at a time")

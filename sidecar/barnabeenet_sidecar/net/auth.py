@@ -130,6 +130,10 @@ class Authenticator:
         self._hello_s = hello_s
         self._wrong_proofs = 0
 
+    def rename(self, name: str) -> None:
+        """Gives the sidecar another name from the next welcome on."""
+        self._name = name
+
     @property
     def wrong_proofs(self) -> int:
         """How many wrong proofs were offered since the start."""

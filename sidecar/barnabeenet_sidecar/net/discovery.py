@@ -70,12 +70,21 @@ class Announcement:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+            self._task = None
         if self._zeroconf is not None:
             with suppress(TimeoutError, OSError, ZeroconfError):
                 async with asyncio.timeout(_CLOSE_S):
                     await self._zeroconf.async_unregister_all_services()
             await self._zeroconf.async_close()
             self._zeroconf = None
+
+    async def change(self, info: ServiceInfo) -> None:
+        """Announces something else from now on, if anything is announced now."""
+        was_started = self._task is not None
+        await self.close()
+        self._info = info
+        if was_started:
+            self.start()
 
     async def _announce(self) -> None:
         try:

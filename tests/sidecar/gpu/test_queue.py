@@ -211,6 +211,26 @@ def test_a_queue_that_never_serves_is_refused() -> None:
         WorkQueue(0)
 
 
+async def test_a_wider_queue_gives_turns_at_once_and_a_narrower_one_as_they_end() -> None:
+    queue = WorkQueue(1)
+    work = Work(queue)
+    for name in "abcde":
+        await work.begin(name, NORMAL)
+    assert work.served == ["a"]
+    queue.resize(3)
+    await settle()
+    assert work.served == ["a", "b", "c"]
+    queue.resize(1)
+    await work.finish("a")
+    await work.finish("b")
+    assert work.served == ["a", "b", "c"]
+    await work.finish("c")
+    assert work.served == ["a", "b", "c", "d"]
+    await work.finish_all()
+    with pytest.raises(ValueError, match="at least one"):
+        queue.resize(0)
+
+
 class QueueMachine(RuleBasedStateMachine):
     """Random arrivals, ends, cancellations and passing time; the model is the list of who waits."""
 

@@ -81,6 +81,13 @@ async def test_a_home_without_a_vocabulary_is_told_so(serve: Serve, dial: Dial, 
     assert (await peer.hello()).data["vocabulary"] is None
 
 
+async def test_a_sidecar_may_be_renamed_while_it_serves(serve: Serve, dial: Dial, authenticator: Make) -> None:
+    doorkeeper = authenticator()
+    server = await serve(authenticator=doorkeeper)
+    doorkeeper.rename("Cellar")
+    assert Welcome.from_event(await (await dial(server)).hello()).name == "Cellar"
+
+
 async def test_nonces_are_fresh_for_every_connection(serve: Serve, dial: Dial, authenticator: Make) -> None:
     server = await serve(authenticator=authenticator())
     nonces = {(await (await dial(server)).start_hello("ab" * 32))[1] for _ in range(8)}

@@ -83,6 +83,11 @@ async def test_a_browser_on_the_network_finds_the_sidecar_until_it_closes() -> N
         assert await found.async_request(seeker.zeroconf, 3000)
         assert (found.decoded_properties or {})["id"] == SIDECAR_ID
 
+        await announcement.change(announced_on_loopback("Test Cellar"))
+        assert await asyncio.wait_for(changes.get(), 10) == (name, ServiceStateChange.Removed)
+        name, change = await asyncio.wait_for(changes.get(), 10)
+        assert (name, change) == (f"Test Cellar.{SERVICE_TYPE}", ServiceStateChange.Added)
+
         await announcement.close()
         name, change = await asyncio.wait_for(changes.get(), 10)
         assert change is ServiceStateChange.Removed
@@ -117,6 +122,14 @@ async def test_a_sidecar_nobody_can_dial_is_not_announced(caplog: pytest.LogCapt
     announcement.start()
     await announcement.close()
     assert "not announced" in caplog.text
+
+
+async def test_what_is_closed_stays_so_whatever_its_name() -> None:
+    announcement = Announcement(announced_on_loopback("Beast"))
+    announcement.start()
+    await announcement.close()
+    await announcement.change(announced_on_loopback("Cellar"))
+    assert announcement._task is None
 
 
 async def test_closing_in_the_middle_of_announcing_leaves_nothing_behind() -> None:
