@@ -141,6 +141,11 @@ class BatchSpeechToText(ABC):
         """The BCP 47 tags of the languages it hears, known after `load`; the first is the default."""
         return self._local.model.languages if self._local.model else ("en",)
 
+    @property
+    def placement(self) -> str:
+        """Where and in what precision it computes, for people; known after `load`."""
+        return self._local.placement
+
     async def load(self) -> None:
         """Loads the model and runs it once; raises EngineUnavailable. May be called again after `close`."""
         await self._local.load(self._make)

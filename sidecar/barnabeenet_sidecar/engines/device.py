@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import os
 import re
 from typing import Final, Literal
 
-from ..errors import EngineFailed
+from ..errors import EngineFailed, EngineUnavailable
 
 _CAUSE_MAX_CHARS: Final = 300
 # What onnxruntime, CTranslate2, CUDA's libraries and C++ say when a buffer cannot be had.
@@ -45,23 +46,54 @@ class Device:
 CPU: Final = Device("cpu", "the processor")
 
 
+_wanted: Literal["auto", "cuda", "cpu"] = "auto"
+
+
+def use_device(wanted: Literal["auto", "cuda", "cpu"]) -> None:
+    """Binds every model that this process loads from now on to a GPU or to the processor; "auto" takes what is there.
+
+    With "cpu" no library even looks for a GPU: a broken one may hang who does.
+    """
+    global _wanted  # noqa: PLW0603 - one choice for the whole process
+    _wanted = wanted
+    if wanted == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 def onnx_device() -> Device:
-    """Where onnxruntime can run a model; its GPU build says CUDA on machines without a GPU too."""
+    """Where onnxruntime can run a model; its GPU build says CUDA on machines without a GPU too.
+
+    Raises EngineUnavailable when it has to be a GPU and there is none.
+    """
+    if _wanted == "cpu":
+        return CPU
     import onnxruntime
 
     gpu = _gpu_name()
     if gpu is None or "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        return CPU
+        return _processor("onnxruntime")
     # CUDA's libraries may stand in Python packages, where the loader does not look.
     onnxruntime.preload_dlls()
     return Device("cuda", gpu)
 
 
 def ctranslate2_device() -> Device:
-    """Where CTranslate2 can run a model."""
+    """Where CTranslate2 can run a model; raises EngineUnavailable when it has to be a GPU and there is none."""
+    if _wanted == "cpu":
+        return CPU
     import ctranslate2
 
-    return Device("cuda", _gpu_name() or "a GPU") if ctranslate2.get_cuda_device_count() else CPU
+    if not ctranslate2.get_cuda_device_count():
+        return _processor("CTranslate2")
+    return Device("cuda", _gpu_name() or "a GPU")
+
+
+def _processor(library: str) -> Device:
+    if _wanted == "cuda":
+        raise EngineUnavailable(
+            f"{library} finds no GPU that it can use: install its CUDA build, or set device to auto"
+        )
+    return CPU
 
 
 def failure(engine: str, error: Exception) -> EngineFailed:

@@ -58,6 +58,11 @@ class Kokoro:
         """The sample rate of the audio it makes."""
         return _RATE_HZ
 
+    @property
+    def placement(self) -> str:
+        """Where and in what precision it computes, for people; known after `load`."""
+        return self._local.placement
+
     async def load(self) -> None:
         """Loads the model and speaks a word; raises EngineUnavailable. May be called again after `close`."""
         model = await self._local.load(self._make)

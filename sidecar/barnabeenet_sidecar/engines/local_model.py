@@ -42,6 +42,11 @@ class LocalModel(Generic[ModelT]):
         """The model while it is loaded; its attributes may be read, its work goes through `run`."""
         return self._model
 
+    @property
+    def placement(self) -> str:
+        """Where the model computes, for people; empty while it is not loaded."""
+        return self._model.placement if self._model is not None else ""
+
     async def load(self, make: Callable[[Stop], ModelT]) -> ModelT:
         """Makes the model, which should run once to be warm; raises EngineUnavailable."""
         await self.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 import logging
 from typing import Any, Final
@@ -55,6 +56,8 @@ class EngineProcess:
         self._prepare, self._on_change = prepare, on_change
         self._delay, self._beat_s = delay, beat_s
         self._child: ChildProcess | None = None
+        self._serves = False
+        self._restart_now = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
         self._problem = "the engine process is not started"
         self.restarts = 0
@@ -62,12 +65,12 @@ class EngineProcess:
     @property
     def ready(self) -> bool:
         """Whether the engines can be asked now."""
-        return self._child is not None and self._child.alive
+        return self._serves and self._child is not None and self._child.alive
 
     @property
     def pid(self) -> int | None:
         """The process id of the child that serves."""
-        return self._child.pid if self._child is not None else None
+        return self._child.pid if self._serves and self._child is not None else None
 
     async def start(self) -> None:
         """Starts the first child and waits until it is ready; raises EngineUnavailable, and then nothing is left."""
@@ -88,8 +91,11 @@ class EngineProcess:
             supervisor.cancel()
             await asyncio.gather(supervisor, return_exceptions=True)
 
-    def restart(self, reason: str) -> None:
-        """Kills the child, and every request in flight; another one takes its place."""
+    def restart(self, reason: str, command: Sequence[str] | None = None) -> None:
+        """Kills the child, and every request in flight; another one, of another command if given, begins at once."""
+        if command is not None:
+            self._command = command
+        self._restart_now.set()
         if self._child is not None:
             self._child.kill(f"the engine process was restarted ({reason})")
 
@@ -106,7 +112,7 @@ class EngineProcess:
         return self._get().stream(method, value, payload, deadline_s=deadline_s)
 
     def _get(self) -> ChildProcess:
-        if self._child is None:
+        if self._child is None or not self._serves:
             raise EngineFailed(f"{self._problem}: try again in a moment")
         return self._child
 
@@ -121,22 +127,29 @@ class EngineProcess:
             if not first.done():
                 return
             delay_s = self._delay.after(delay_s, lived_s)
-            _LOGGER.error("%s; another one starts in %g s", self._problem, delay_s)
+            wait_s = 0.0 if self._restart_now.is_set() else delay_s
+            _LOGGER.error("%s; another one starts in %g s", self._problem, wait_s)
             self.restarts += 1
-            await asyncio.sleep(delay_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._restart_now.wait()
 
     async def _live(self, first: asyncio.Future[None]) -> float:
         """One child's life; gives for how long it was ready, and leaves in `_problem` what it died of."""
         loop = asyncio.get_running_loop()
+        self._restart_now.clear()
         try:
             child = await ChildProcess.start(self._command, beat_s=self._beat_s)
         except EngineUnavailable as error:
             self._problem = str(error)
             return 0.0
+        self._child = child
+        if self._restart_now.is_set():
+            child.kill("the engine process was restarted while it started")
         try:
             async with asyncio.timeout(PREPARE_S):
                 await self._prepare(child)
-            self._child, ready_s = child, loop.time()
+            self._serves, ready_s = True, loop.time()
             self._on_change(True)
             if not first.done():
                 first.set_result(None)
@@ -150,8 +163,9 @@ class EngineProcess:
             _LOGGER.exception("the engines could not be prepared")
             self._problem = f"the engines could not be prepared ({error!r})"
         finally:
-            if self._child is not None:
-                self._child = None
+            self._child = None
+            if self._serves:
+                self._serves = False
                 self._on_change(False)
             await child.close()
         return 0.0

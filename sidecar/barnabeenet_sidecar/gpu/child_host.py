@@ -29,7 +29,9 @@ def run(methods: Mapping[str, Method]) -> None:
     standard error. The process ends with its parent, even while an engine hangs.
     """
     _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it ends us
+    # Ctrl-C and a service manager signal all processes; the parent drains with our help, and then ends us.
+    for signal_ in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_, signal.SIG_IGN)
     answers = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     asyncio.run(_serve(methods, answers))

@@ -11,18 +11,24 @@ import logging
 import signal
 from typing import Any, Final
 
+from ..engines.device import EngineOutOfMemory
 from ..errors import BadRequest, Busy, EngineFailed, EngineUnavailable, SidecarError, Unsupported
+from ..telemetry.logs import child_environment
 from .child_protocol import CREDIT, Answer, Frame, ProtocolError, pack, read_frame
 from .vram import OutOfMemory
 
 _LOGGER = logging.getLogger(__name__)
-BEAT_S: Final = 2.0
+BEAT_S: Final = 0.5
+BEATS_MISSED_MAX: Final = 4
 # Loading a library of a gigabyte may hold the interpreter's lock for some seconds.
-BEATS_MISSED_MAX: Final = 5
+BEATS_MISSED_LOADING_MAX: Final = 40
 START_S: Final = 30.0
 _EXIT_S: Final = 1.0
 _ERRORS: Final[dict[str, type[SidecarError]]] = {
-    error.__name__: error for error in (BadRequest, Busy, EngineFailed, EngineUnavailable, OutOfMemory, Unsupported)
+    **{
+        error.__name__: error for error in (BadRequest, Busy, EngineFailed, EngineUnavailable, OutOfMemory, Unsupported)
+    },
+    EngineOutOfMemory.__name__: OutOfMemory,
 }
 
 
@@ -36,6 +42,7 @@ class _Request:
     number: int
     method: str
     deadline_s: float
+    loads: bool = False
     answers: asyncio.Queue[Answer | SidecarError | None] = field(default_factory=asyncio.Queue)
     credit: int = CREDIT
     abandoned: bool = False
@@ -70,7 +77,7 @@ class ChildProcess:
         """Starts a command that ends in `child_host.run`; raises EngineUnavailable when it does not get that far."""
         try:
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+                *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=child_environment()
             )
         except OSError as error:
             raise EngineUnavailable(f"no process for the engines can be started: {error}") from error
@@ -97,24 +104,37 @@ class ChildProcess:
         return self._death is None
 
     async def call(
-        self, method: str, value: Mapping[str, Any] | None = None, payload: bytes = b"", *, deadline_s: float
+        self,
+        method: str,
+        value: Mapping[str, Any] | None = None,
+        payload: bytes = b"",
+        *,
+        deadline_s: float,
+        loads: bool = False,
     ) -> Answer:
         """The answer to a request, or the first of several; raises as `stream` does."""
-        async with aclosing(self.stream(method, value, payload, deadline_s=deadline_s)) as answers:
+        async with aclosing(self.stream(method, value, payload, deadline_s=deadline_s, loads=loads)) as answers:
             async for answer in answers:
                 return answer
         raise EngineFailed(f"the engine gave no answer to {method}")
 
     async def stream(
-        self, method: str, value: Mapping[str, Any] | None = None, payload: bytes = b"", *, deadline_s: float
+        self,
+        method: str,
+        value: Mapping[str, Any] | None = None,
+        payload: bytes = b"",
+        *,
+        deadline_s: float,
+        loads: bool = False,
     ) -> AsyncGenerator[Answer, None]:
         """The answers to a request as they are made; the child is never more than four ahead of who takes them.
 
-        Closing the iterator cancels the work. Raises what the engine raised, BadRequest for a request too large, or
+        While a request runs that `loads` something, the child may be silent for longer. Closing the iterator cancels
+        the work. Raises what the engine raised, BadRequest for a request too large, or
         EngineFailed when the child dies or takes more than `deadline_s` for an answer, or to end what was cancelled:
         then it is killed.
         """
-        request = self._begin(method, value or {}, payload, deadline_s)
+        request = self._begin(_Request(next(self._numbers), method, deadline_s, loads), value or {}, payload)
         try:
             with suppress(ConnectionError):  # it died, and the request has been told
                 await self._stdin.drain()
@@ -151,14 +171,13 @@ class ChildProcess:
         if self._death is None:
             self._stdin.write(pack(header))
 
-    def _begin(self, method: str, value: Mapping[str, Any], payload: bytes, deadline_s: float) -> _Request:
+    def _begin(self, request: _Request, value: Mapping[str, Any], payload: bytes) -> _Request:
         if self._death is not None:
             raise EngineFailed(f"{self._death}: try again")
-        request = _Request(next(self._numbers), method, deadline_s)
         try:
-            frame = pack({"id": request.number, "method": method, "value": value}, payload)
+            frame = pack({"id": request.number, "method": request.method, "value": value}, payload)
         except (TypeError, ValueError) as error:
-            raise BadRequest(f"{method} cannot be asked: {error}") from error
+            raise BadRequest(f"{request.method} cannot be asked: {error}") from error
         self._requests[request.number] = request
         self._stdin.write(frame)
         self._expect(request)
@@ -259,8 +278,9 @@ class ChildProcess:
         """Asks for a sign of life now and then."""
         if self._death is not None:
             return
-        if self._beats_missed == BEATS_MISSED_MAX:
-            self.kill(f"the engine process gave no sign of life for {self._beat_s * BEATS_MISSED_MAX:g} s")
+        loads = any(request.loads for request in self._requests.values())
+        if self._beats_missed >= (BEATS_MISSED_LOADING_MAX if loads else BEATS_MISSED_MAX):
+            self.kill(f"the engine process gave no sign of life for {self._beat_s * self._beats_missed:g} s")
             return
         self._beats_missed += 1
         self._write({"ping": True})

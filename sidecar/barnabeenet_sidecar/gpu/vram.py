@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 import itertools
 import logging
 from typing import Final, Protocol
@@ -47,15 +47,35 @@ class _Resident:
     """A model in memory, or on its way in or out."""
 
     model: Model
-    lock: asyncio.Lock
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while it is loaded, unloaded or replaced."""
     loaded: bool = False
     users: int = 0
+    """Who has it and who waits for it."""
+    holders: int = 0
+    unheld: asyncio.Event = field(default_factory=asyncio.Event)
     last_used: int = 0
 
     @property
     def evictable(self) -> bool:
         """Loaded, unused, and not being loaded or unloaded at the moment."""
-        return self.loaded and not self.users and not self.lock.locked()
+        return self.usable and not self.users
+
+    @property
+    def usable(self) -> bool:
+        """Loaded, and nobody is about to change that."""
+        return self.loaded and not self.lock.locked()
+
+    def hold(self) -> None:
+        """Somebody has it."""
+        self.holders += 1
+        self.unheld.clear()
+
+    def let_go(self) -> None:
+        """Somebody has it no more."""
+        self.holders -= 1
+        if not self.holders:
+            self.unheld.set()
 
 
 class Vram:
@@ -73,10 +93,11 @@ class Vram:
         for model in models:
             if model.name in self._residents:
                 raise ValueError(f"two models are called {model.name}")
-            self._residents[model.name] = _Resident(model, asyncio.Lock())
+            self._residents[model.name] = _Resident(model)
         self._claimed_mb = 0
         self._uses = itertools.count(1)
         self._on_change = on_change
+        self._loads: set[asyncio.Task[None]] = set()
 
     @property
     def claimed_mb(self) -> int:
@@ -103,7 +124,7 @@ class Vram:
 
     @asynccontextmanager
     async def use(self, name: str) -> AsyncIterator[None]:
-        """Has a model in memory for the length of the block.
+        """Has a model in memory for the length of the block; a load that was begun goes on when who waits is cancelled.
 
         Raises OutOfMemory when it does not fit beside what is in use, EngineUnavailable when it cannot be loaded,
         KeyError for an unknown name.
@@ -112,12 +133,52 @@ class Vram:
         resident.users += 1
         resident.last_used = next(self._uses)
         try:
-            async with resident.lock:
-                if not resident.loaded:
-                    await self._load(resident)
-            yield
+            while not resident.usable:
+                await self._loading(resident)
+            resident.hold()
+            try:
+                yield
+            finally:
+                resident.let_go()
         finally:
             resident.users -= 1
+
+    async def replace(self, model: Model, *, wait_s: float) -> None:
+        """Has another model in the place of the one of its name, and loads it.
+
+        Who has the old one keeps it for `wait_s` at most. Raises EngineUnavailable when the new one cannot be loaded:
+        then the old one is loaded again if it was. Raises KeyError for an unknown name.
+        """
+        resident = self._residents[model.name]
+        async with resident.lock:
+            old, was_loaded = resident.model, resident.loaded
+            if resident.holders:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await resident.unheld.wait()
+            if was_loaded:
+                await self._take_out(resident)
+            resident.model = model
+            try:
+                await self._load(resident)
+            except BaseException:
+                resident.model = old
+                if was_loaded:
+                    await self._load(resident)
+                raise
+
+    def resize(self, name: str, vram_mb: int) -> None:
+        """Corrects what a model takes, loaded or being loaded; KeyError for an unknown name."""
+        resident = self._residents[name]
+        if resident.loaded or resident.lock.locked():
+            self._claim(vram_mb - resident.model.vram_mb)
+        resident.model = replace(resident.model, vram_mb=vram_mb)
+
+    async def close(self) -> None:
+        """Gives up the loads that nobody waits for any more."""
+        for load in self._loads:
+            load.cancel()
+        await asyncio.gather(*self._loads, return_exceptions=True)
 
     async def evict(self, *, above_priority: int = 0) -> list[str]:
         """Unloads every unused model less important than a priority; gives their names."""
@@ -129,6 +190,23 @@ class Vram:
                 evicted.append(resident.model.name)
         return evicted
 
+    async def _loading(self, resident: _Resident) -> None:
+        # In a task of its own: patience that ends too early would otherwise undo the work each time.
+        load = asyncio.create_task(self._load_once(resident))
+        self._loads.add(load)
+        load.add_done_callback(self._loaded)
+        await asyncio.shield(load)
+
+    def _loaded(self, load: asyncio.Task[None]) -> None:
+        self._loads.discard(load)
+        if not load.cancelled():
+            load.exception()  # those who wait are told
+
+    async def _load_once(self, resident: _Resident) -> None:
+        async with resident.lock:
+            if not resident.loaded:
+                await self._load(resident)
+
     async def _load(self, resident: _Resident) -> None:
         await self._make_room(resident.model)
         # Claimed before the wait, so that two models that load at the same time do not count on the same room.
@@ -136,6 +214,7 @@ class Vram:
         try:
             await resident.model.loadable.load()
         except BaseException:
+            # Not what it claimed at first: `resize` may have corrected it.
             self._claim(-resident.model.vram_mb)
             raise
         resident.loaded = True
@@ -156,12 +235,15 @@ class Vram:
 
     async def _unload(self, resident: _Resident) -> None:
         async with resident.lock:
-            resident.loaded = False
-            try:
-                await resident.model.loadable.unload()
-            finally:
-                self._claim(-resident.model.vram_mb)
+            await self._take_out(resident)
         _LOGGER.info("%s made room in the accelerator's memory", resident.model.name)
+
+    async def _take_out(self, resident: _Resident) -> None:
+        resident.loaded = False
+        try:
+            await resident.model.loadable.unload()
+        finally:
+            self._claim(-resident.model.vram_mb)
 
     def _claim(self, mb: int) -> None:
         self._claimed_mb += mb

@@ -106,7 +106,7 @@ class Watchdog:
     async def check(self) -> None:
         """Looks once, and acts."""
         try:
-            reading = await self._read()
+            reading = await self.read()
         except GpuLost as error:
             self.failures += 1
             if not self.on_cpu:
@@ -153,8 +153,9 @@ class Watchdog:
             _LOGGER.warning("the GPU has %d C: look after its cooling", reading.temperature_c)
         self._hot = hot
 
-    async def _read(self) -> Reading:
-        """Asks on a thread of its own, one at a time: a driver that hangs holds up nothing, the end included."""
+    async def read(self) -> Reading:
+        """What the GPU says; raises GpuLost."""
+        # On a thread of its own, one at a time: a driver that hangs holds up nothing, the end included.
         if self._pending is None:
             self._pending = _in_daemon_thread(self._gpu.read)
         done, _ = await asyncio.wait({self._pending}, timeout=self._read_s)

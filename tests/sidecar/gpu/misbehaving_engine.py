@@ -64,6 +64,11 @@ async def hang(_: Mapping[str, Any], __: bytes) -> Answer:
     raise AssertionError
 
 
+async def block(value: Mapping[str, Any], _: bytes) -> Answer:
+    threading.Event().wait(value["for_s"])
+    return Answer()
+
+
 async def leave(value: Mapping[str, Any], _: bytes) -> Answer:
     os._exit(value["status"])
 
@@ -114,7 +119,7 @@ async def pid(_: Mapping[str, Any], __: bytes) -> Answer:
 
 if __name__ == "__main__":
     methods = (
-        *(echo, count, tally, sleep_for_ever, ignore_cancellation, hang_in_thread, hang, leave, crash, pid),
+        *(echo, count, tally, sleep_for_ever, ignore_cancellation, hang_in_thread, hang, block, leave, crash, pid),
         *(run_out_of_memory, allocate, refuse, fail_oddly, break_down, chatter, answer_too_much),
     )
     run({method.__name__: method for method in methods})

@@ -233,15 +233,82 @@ async def test_answers_that_had_come_are_heard_before_the_failure(engines: Engin
 async def test_a_request_while_there_is_no_child_fails_at_once(readiness: Readiness) -> None:
     engines = EngineProcess(COMMAND, on_change=readiness.changes.put_nowait, delay=RestartDelay(first_s=3600))
     await engines.start()
-    engines.restart("memory is full")
-    with pytest.raises(EngineFailed, match=r"restarted \(memory is full\): try again"):
-        await engines.call("echo", deadline_s=PLENTY_S)
+    with pytest.raises(EngineFailed, match=r"exit status 3\): try again"):
+        await engines.call("leave", {"status": 3}, deadline_s=PLENTY_S)
     await readiness.until(False)
     assert not engines.ready
     assert engines.pid is None
-    with pytest.raises(EngineFailed, match=r"restarted \(memory is full\): try again in a moment"):
+    with pytest.raises(EngineFailed, match=r"exit status 3\): try again in a moment"):
         await engines.call("echo", deadline_s=PLENTY_S)
     await engines.close()
+
+
+async def test_a_restart_that_is_asked_for_begins_at_once(readiness: Readiness) -> None:
+    engines = EngineProcess(COMMAND, on_change=readiness.changes.put_nowait, delay=RestartDelay(first_s=3600))
+    await engines.start()
+    await readiness.until(True)
+    engines.restart("memory is full")
+    with pytest.raises(EngineFailed, match=r"restarted \(memory is full\): try again"):
+        await engines.call("echo", deadline_s=PLENTY_S)
+    await readiness.until(True)
+    await engines.close()
+
+
+async def test_a_restart_ends_the_wait_for_the_next_child_and_may_have_another_command(readiness: Readiness) -> None:
+    engines = EngineProcess(COMMAND, on_change=readiness.changes.put_nowait, delay=RestartDelay(first_s=3600))
+    await engines.start()
+    await readiness.until(True)
+    with pytest.raises(EngineFailed):
+        await engines.call("leave", {"status": 3}, deadline_s=PLENTY_S)
+    await readiness.until(False)
+    engines.restart("the GPU is lost", [*COMMAND, "--device", "cpu"])
+    await readiness.until(True)
+    assert engines.pid is not None
+    assert psutil.Process(engines.pid).cmdline()[-2:] == ["--device", "cpu"]
+    await engines.close()
+
+
+async def test_a_restart_ends_a_child_that_is_still_being_prepared(readiness: Readiness) -> None:
+    prepared: list[ChildProcess] = []
+    hangs = asyncio.Event()
+
+    async def prepare(child: ChildProcess) -> None:
+        prepared.append(child)
+        if len(prepared) == 2:
+            hangs.set()
+            await child.call("sleep_for_ever", deadline_s=PLENTY_S)
+
+    engines = EngineProcess(COMMAND, prepare=prepare, on_change=readiness.changes.put_nowait, delay=AT_ONCE)
+    await engines.start()
+    await readiness.until(True)
+    engines.restart("one")
+    await hangs.wait()
+    engines.restart("two")
+    assert "restarted (two)" in await prepared[1].ended()
+    await readiness.until(True)
+    await engines.close()
+
+
+async def test_a_child_that_loads_may_be_silent_for_longer(readiness: Readiness) -> None:
+    engines = EngineProcess(COMMAND, on_change=readiness.changes.put_nowait, delay=AT_ONCE, beat_s=0.05)
+    await engines.start()
+    await readiness.until(True)
+    child = engines._child
+    assert child is not None
+    await child.call("block", {"for_s": 0.8}, deadline_s=PLENTY_S, loads=True)
+    with pytest.raises(EngineFailed, match="no sign of life"):
+        await child.call("block", {"for_s": 3600}, deadline_s=PLENTY_S)
+    await engines.close()
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_to_all_processes_leaves_the_child_working_while_its_parent_drains(
+    engines: EngineProcess, signal_: signal.Signals
+) -> None:
+    pid = engines.pid
+    assert pid is not None
+    os.kill(pid, signal_)
+    assert (await engines.call("pid", deadline_s=PLENTY_S)).value["pid"] == pid
 
 
 async def test_a_child_that_gives_no_sign_of_life_is_replaced_though_nobody_asks(readiness: Readiness) -> None:

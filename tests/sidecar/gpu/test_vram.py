@@ -40,6 +40,13 @@ def model(name: str, vram_mb: int, priority: int = 1, engine: Engine | None = No
     return Model(name, vram_mb, priority, engine or Engine())
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets the others go on until something is so."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
 async def touch(vram: Vram, name: str) -> None:
     async with vram.use(name):
         pass
@@ -112,13 +119,112 @@ async def test_a_load_that_fails_claims_nothing() -> None:
     assert vram.loaded == ["a"]
 
 
-async def test_a_load_that_is_cancelled_claims_nothing() -> None:
-    vram = Vram(100, [model("a", 60, engine=Engine(gate=asyncio.Event()))])
+async def test_a_load_goes_on_when_who_waits_for_it_is_cancelled() -> None:
+    engine = Engine(gate=asyncio.Event())
+    vram = Vram(100, [model("a", 60, engine=engine)])
     loading = asyncio.create_task(touch(vram, "a"))
-    await asyncio.sleep(0)
+    await until(lambda: vram.claimed_mb == 60)
     loading.cancel()
     await asyncio.wait([loading])
+    assert engine.gate is not None
+    engine.gate.set()
+    await touch(vram, "a")
+    assert (vram.claimed_mb, vram.loaded, engine.loads) == (60, ["a"], 1)
+
+
+async def test_a_load_that_fails_when_nobody_waits_any_more_claims_nothing() -> None:
+    engine = Engine(gate=asyncio.Event(), broken=True)
+    vram = Vram(100, [model("a", 60, engine=engine)])
+    loading = asyncio.create_task(touch(vram, "a"))
+    await until(lambda: vram.claimed_mb == 60)
+    loading.cancel()
+    await asyncio.wait([loading])
+    assert engine.gate is not None
+    engine.gate.set()
+    await until(lambda: vram.claimed_mb == 0)
+
+
+async def test_closing_gives_up_the_loads() -> None:
+    vram = Vram(100, [model("a", 60, engine=Engine(gate=asyncio.Event()))])
+    loading = asyncio.create_task(touch(vram, "a"))
+    await until(lambda: vram.claimed_mb == 60)
+    loading.cancel()
+    await asyncio.wait([loading])
+    await vram.close()
     assert (vram.claimed_mb, vram.loaded) == (0, [])
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+# Other files, other sizes
+
+
+async def test_another_model_takes_the_place_of_an_unused_one_and_is_loaded() -> None:
+    old, new = Engine(), Engine()
+    vram = Vram(100, [model("a", 60, engine=old)])
+    await touch(vram, "a")
+    await vram.replace(model("a", 80, engine=new), wait_s=0)
+    assert (old.is_loaded, new.is_loaded, vram.claimed_mb) == (False, True, 80)
+
+
+async def test_who_has_the_old_model_may_end_with_it_and_who_comes_later_gets_the_new_one() -> None:
+    old, new = Engine(), Engine()
+    vram = Vram(100, [model("a", 60, engine=old)])
+    async with vram.use("a"):
+        replacing = asyncio.create_task(vram.replace(model("a", 80, engine=new), wait_s=3600))
+        later = asyncio.create_task(touch(vram, "a"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert old.is_loaded
+        assert not later.done()
+    await replacing
+    await later
+    assert (old.is_loaded, new.is_loaded) == (False, True)
+
+
+async def test_who_holds_on_to_the_old_model_for_too_long_loses_it() -> None:
+    old = Engine()
+    vram = Vram(100, [model("a", 60, engine=old)])
+    async with vram.use("a"):
+        await vram.replace(model("a", 80), wait_s=0.01)
+        assert not old.is_loaded
+    assert vram.claimed_mb == 80
+
+
+@pytest.mark.parametrize("was_loaded", [True, False])
+async def test_a_new_model_that_cannot_be_loaded_gives_its_place_back(was_loaded: bool) -> None:
+    old = Engine()
+    vram = Vram(100, [model("a", 60, engine=old)])
+    if was_loaded:
+        await touch(vram, "a")
+    for new, error in ((model("a", 80, engine=Engine(broken=True)), "weights are missing"), (model("a", 200), "needs")):
+        with pytest.raises(EngineUnavailable, match=error):
+            await vram.replace(new, wait_s=0)
+        assert (old.is_loaded, vram.claimed_mb) == (was_loaded, 60 if was_loaded else 0)
+    await touch(vram, "a")
+    assert old.is_loaded
+
+
+async def test_a_model_that_took_the_processor_after_all_claims_nothing_any_more() -> None:
+    class Modest(Engine):
+        async def load(self) -> None:
+            await super().load()
+            vram.resize("a", 0)
+
+    vram = Vram(100, [model("a", 60, engine=Modest()), model("b", 100)])
+    await touch(vram, "a")
+    assert vram.claimed_mb == 0
+    await touch(vram, "b")
+    await vram.evict()
+    assert vram.claimed_mb == 0
+
+
+async def test_the_claim_of_a_loaded_model_can_be_corrected() -> None:
+    vram = Vram(100, [model("a", 60)])
+    vram.resize("a", 50)
+    assert vram.claimed_mb == 0
+    await touch(vram, "a")
+    vram.resize("a", 70)
+    assert vram.claimed_mb == 70
 
 
 async def test_preloading_goes_on_after_a_model_that_cannot_be_loaded(caplog: pytest.LogCaptureFixture) -> None:
@@ -185,6 +291,8 @@ class VramMachine(RuleBasedStateMachine):
             for task in self.tasks:
                 task.cancel()
             await asyncio.gather(*self.tasks, return_exceptions=True)
+            if self.sizes:
+                await self.vram.close()
 
         self.go(end)
         self.loop.close()
@@ -256,6 +364,24 @@ class VramMachine(RuleBasedStateMachine):
     @rule(priority=st.integers(0, 3))
     def pressure(self, priority: int) -> None:
         self.go(lambda: self.vram.evict(above_priority=priority))
+
+    @precondition(lambda self: all(task.done() for task in self.tasks))
+    @rule(data=st.data(), broken=st.booleans())
+    def other_files_come(self, data: st.DataObject, broken: bool) -> None:
+        name = data.draw(st.sampled_from(sorted(self.sizes)))
+        old, new = self.engines[name], Engine(broken=broken)
+
+        async def replace() -> None:
+            old.broken, old.gate = False, None
+            try:
+                await self.vram.replace(Model(name, self.sizes[name], 1, new), wait_s=3600)
+            except EngineUnavailable:
+                assert self.sizes[name] > self.BUDGET_MB or broken
+            else:
+                self.engines[name] = new
+            self.engines[name].gate = asyncio.Event()
+
+        self.go(replace)
 
     @invariant()
     def the_budget_holds(self) -> None:
