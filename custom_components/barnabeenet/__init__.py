@@ -12,6 +12,7 @@ from . import pipelines, websocket
 from .client.sidecar import Address, Sidecar
 from .const import DOMAIN, SIGNAL_TURN
 from .coordinator import BarnabeeNet, BarnabeeNetConfigEntry, SidecarWatch, async_introduction
+from .quick_words_keeper import QuickWordsKeeper
 from .telemetry.trace import Turns, VoiceContext
 from .vocabulary_keeper import VocabularyKeeper
 
@@ -32,7 +33,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) 
     address = Address(entry.data[CONF_HOST], entry.data[CONF_PORT])
     sidecar = Sidecar(address, entry.data[CONF_TOKEN], home=home, software=software)
     vocabulary = VocabularyKeeper(hass, sidecar)
-    entry.runtime_data = BarnabeeNet(sidecar, Turns(), vocabulary)
+    quick_words = QuickWordsKeeper(hass, entry, sidecar)
+    entry.runtime_data = BarnabeeNet(sidecar, Turns(), vocabulary, quick_words)
     _close_at_the_end(hass, entry)
     _publish_turns(hass, entry)
 
@@ -45,6 +47,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) 
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     await pipelines.PipelineKeeper(hass, entry).async_start()
     vocabulary.start()
+    await quick_words.async_start()
     return True
 
 
@@ -64,6 +67,7 @@ def _close_at_the_end(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) -> Non
 
     async def close(_: Event | None = None) -> None:
         data.vocabulary.close()
+        await data.quick_words.async_close()
         await data.sidecar.close()
 
     entry.async_on_unload(close)

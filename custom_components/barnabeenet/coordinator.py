@@ -16,6 +16,7 @@ from .client.sidecar import Sidecar
 from .const import DOMAIN
 from .dialog.endpoint import Endpoint
 from .entity import device_info
+from .quick_words_keeper import QuickWordsKeeper
 from .telemetry.trace import Turns
 from .vocabulary_keeper import VocabularyKeeper
 
@@ -29,6 +30,7 @@ class BarnabeeNet:
     sidecar: Sidecar
     turns: Turns
     vocabulary: VocabularyKeeper
+    quick_words: QuickWordsKeeper
     # The conversation platform knows what a whole command is.
     endpoint: Endpoint | None = None
 

@@ -29,6 +29,7 @@ async def async_get_config_entry_diagnostics(
             "error": type(sidecar.error).__name__ if sidecar.error else None,
             "software": sidecar.identity.software if sidecar.identity else None,
             "engines": _engines(entry),
+            "quick_words": entry.runtime_data.quick_words.as_dict(),
         },
         "turns": [async_redact_data(turn.as_dict(), _SAID) for turn in turns],
     }

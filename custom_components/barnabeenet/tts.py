@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import partial
 import struct
 from typing import Any, Final
 
@@ -18,6 +20,7 @@ from .client.errors import SidecarError
 from .client.messages import RATE_MAX_HZ, RATE_MIN_HZ
 from .const import DOMAIN
 from .coordinator import BarnabeeNetConfigEntry
+from .dialog.held_words import Word, read_ahead
 from .entity import SidecarEntity
 from .telemetry import trace
 
@@ -97,17 +100,19 @@ class TextToSpeech(SidecarEntity, tts.TextToSpeechEntity):
     async def _speech(self, request: TTSAudioRequest, turn: trace.VoiceContext | None) -> AsyncGenerator[bytes]:
         # What is said outside of a turn, an announcement say, is timed the same way and not kept.
         timed = turn or trace.VoiceContext(language=request.language)
-        speaking = self._data.sidecar.speak(
-            request.message_gen,
-            voice=request.options.get(tts.ATTR_VOICE),
-            language=request.language,
-            rate_hz=_rate_hz(request.options),
-            trace_id=timed.trace_id,
-        )
+        voice, rate_hz = request.options.get(tts.ATTR_VOICE), _rate_hz(request.options)
         try:
             with timed.stage("tts"):
                 asked_ms = timed.elapsed_ms()
-                async with speaking as speech:
+                text, word = await self._quick_word(request, voice, rate_hz, timed)
+                if word is not None:
+                    timed.record("tts.first_audio", timed.elapsed_ms() - asked_ms)
+                    yield wav_header(word.rate_hz)
+                    yield word.pcm
+                    return
+                async with self._data.sidecar.speak(
+                    text, voice=voice, language=request.language, rate_hz=rate_hz, trace_id=timed.trace_id
+                ) as speech:
                     timed.record("tts.first_audio", timed.elapsed_ms() - asked_ms)
                     yield wav_header(speech.rate_hz)
                     async for pcm in speech:
@@ -123,6 +128,22 @@ class TextToSpeech(SidecarEntity, tts.TextToSpeechEntity):
             if turn is not None:
                 self._data.turns.finish(turn)
 
+    async def _quick_word(
+        self, request: TTSAudioRequest, voice: str | None, rate_hz: int | None, timed: trace.VoiceContext
+    ) -> tuple[AsyncGenerator[str], Word | None]:
+        """The text to speak, and its audio when it is a quick word; waits for no more of it than may become one."""
+        keeper = self._data.quick_words
+        manner = keeper.manner(request.language, voice, rate_hz)
+        if manner is None:
+            return request.message_gen, None
+        text, is_whole = await read_ahead(request.message_gen, partial(keeper.could_become, manner))
+        known_ms = timed.elapsed_ms()
+        word = keeper.find(manner, text) if is_whole else None
+        keeper.use(request.language, manner)
+        if word is not None:
+            timed.record("tts.quick_word", timed.elapsed_ms() - known_ms)
+        return _continued(text, request.message_gen), word
+
 
 def _by_language(voices: list[TtsVoice]) -> dict[str, list[tts.Voice]]:
     by_language: dict[str, list[tts.Voice]] = {}
@@ -130,6 +151,15 @@ def _by_language(voices: list[TtsVoice]) -> dict[str, list[tts.Voice]]:
         for language in voice.languages:
             by_language.setdefault(language, []).append(tts.Voice(voice.name, voice.description or voice.name))
     return by_language
+
+
+async def _continued(text: str, rest: AsyncGenerator[str]) -> AsyncGenerator[str]:
+    """A text of which the beginning has been read."""
+    async with aclosing(rest):
+        if text:
+            yield text
+        async for piece in rest:
+            yield piece
 
 
 def _rate_hz(options: dict[str, Any]) -> int | None:

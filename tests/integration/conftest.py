@@ -15,9 +15,9 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from wyoming.info import AsrModel, AsrProgram, Attribution, Info, TtsProgram, TtsVoice, WakeModel, WakeProgram
 
-from custom_components.barnabeenet.client.errors import CannotConnect, SidecarError
+from custom_components.barnabeenet.client.errors import CannotConnect, RequestFailed, SidecarError
 from custom_components.barnabeenet.client.messages import Partial, Vocabulary
-from custom_components.barnabeenet.client.sidecar import Address, Detection, Identity, Transcription
+from custom_components.barnabeenet.client.sidecar import Address, Detection, Identity, SpokenWords, Transcription
 from custom_components.barnabeenet.const import DOMAIN
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -75,6 +75,8 @@ class ScriptedSidecar:
         self.detect_after_chunks = 2
         self.failure: BaseException | None = None
         self.vocabulary: Vocabulary | None = None
+        self.quick_word: bytes | None = None
+        self.quick_requests: list[SimpleNamespace] = []
         self._listeners: list[Callable[[], None]] = []
 
     def __call__(self, address: Address, token: str, *, home: str, software: str) -> ScriptedSidecar:
@@ -143,6 +145,21 @@ class ScriptedSidecar:
             yield ScriptedSpeech(rate_hz or self.native_rate_hz, self.speech, self.failure)
         finally:
             request.closed = True
+
+    async def quick_words(
+        self,
+        texts: Sequence[str],
+        *,
+        language: str,
+        voice: str | None,
+        rate_hz: int | None,
+        on_words: Callable[[SpokenWords], None],
+    ) -> None:
+        self.quick_requests.append(SimpleNamespace(texts=texts, language=language, voice=voice, rate_hz=rate_hz))
+        if self.quick_word is None:
+            raise RequestFailed("no speech synthesis here")
+        audio = dict.fromkeys(texts, self.quick_word)
+        on_words(SpokenWords(voice or "slt", "mouth 1.0", rate_hz or self.native_rate_hz, audio))
 
     async def detect(
         self, audio: AsyncIterable[tuple[bytes, int]], *, names: Sequence[str] | None, trace_id: str

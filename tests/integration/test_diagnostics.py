@@ -29,6 +29,7 @@ async def test_it_says_how_things_stand_and_nothing_that_was_said(home: HomeAssi
         "error": None,
         "software": "barnabeenet-sidecar 0.1.0",
         "engines": {"stt": ["ears 1.0"], "tts": ["mouth 1.0"], "wake_word": ["micro 1.0"]},
+        "quick_words": {"voices": 0, "words": 0, "bytes": 0},
     }
     assert report["turns"][0]["stages"][0]["duration_ms"] == 120.0
 
@@ -39,5 +40,11 @@ async def test_a_sidecar_that_never_answered_is_reported_as_such(
     sidecar.first_attempt = CannotConnect("nobody answers at beast:10800")
     assert await home.config_entries.async_setup(entry.entry_id)
     report = await async_get_config_entry_diagnostics(home, entry)
-    assert report["sidecar"] == {"available": False, "error": "CannotConnect", "software": None, "engines": {}}
+    assert report["sidecar"] == {
+        "available": False,
+        "error": "CannotConnect",
+        "software": None,
+        "engines": {},
+        "quick_words": {"voices": 0, "words": 0, "bytes": 0},
+    }
     assert report["turns"] == []

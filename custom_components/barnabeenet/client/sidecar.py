@@ -11,13 +11,16 @@ from typing import Final
 
 from wyoming.info import Info
 
-from . import detection, speech, transcription
+from . import detection, embedding, models, quick_words, speech, transcription
 from .connection import Address, Connection
 from .detection import Detection
+from .embedding import Points
 from .errors import SidecarError
 from .info import describe
-from .messages import Partial, Vocabulary, VocabularyReady, Welcome
+from .messages import ModelProgress, Partial, Vocabulary, VocabularyReady, Welcome
+from .models import Action, Model, OnProgress, Stock
 from .pool import Pool
+from .quick_words import OnWords, SpokenWords
 from .speech import Speech
 from .transcription import OnPartial, Transcription
 
@@ -25,9 +28,14 @@ __all__ = [
     "Address",
     "Detection",
     "Identity",
+    "Model",
+    "ModelProgress",
     "Partial",
+    "Points",
     "Sidecar",
     "Speech",
+    "SpokenWords",
+    "Stock",
     "Transcription",
     "Vocabulary",
     "probe",
@@ -165,6 +173,18 @@ class Sidecar:
         """
         return speech.speak(self._pool, text, voice=voice, language=language, rate_hz=rate_hz, trace_id=trace_id)
 
+    async def quick_words(
+        self, texts: Sequence[str], *, language: str, voice: str | None, rate_hz: int | None, on_words: OnWords
+    ) -> None:
+        """Has short replies (64 at most) spoken, to be held in memory; returns when all have come.
+
+        A voice goes before a language; `rate_hz` (8000 to 48000) is the sample rate wanted, None the voice's own.
+        `on_words` is called with what the sidecar has at once, and then with the rest as it is made.
+        """
+        await quick_words.quick_words(
+            self._pool, texts, language=language, voice=voice, rate_hz=rate_hz, on_words=on_words
+        )
+
     async def detect(
         self, audio: AsyncIterable[tuple[bytes, int]], *, names: Sequence[str] | None, trace_id: str
     ) -> Detection | None:
@@ -175,6 +195,24 @@ class Sidecar:
         the detection.
         """
         return await detection.detect(self._pool, audio, names=names, trace_id=trace_id)
+
+    async def models(
+        self,
+        action: Action = "list",
+        model: str | None = None,
+        version: str | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> Stock:
+        """Shows the sidecar's models, after a change if one is asked for; what served before a failure goes on serving.
+
+        A pull goes on as long as `on_progress` is called; cancelled, it keeps what has arrived for the next one.
+        """
+        return await models.models(self._pool, action, model, version, on_progress)
+
+    async def embed(self, texts: Sequence[str]) -> Points:
+        """What texts of up to 16384 characters mean: a point on the unit sphere for each."""
+        return await embedding.embed(self._pool, texts)
 
     async def _open(self) -> Connection:
         connection = await Connection.open(self.address, self._token, home=self._home, software=self._software)

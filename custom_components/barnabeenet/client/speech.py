@@ -71,7 +71,7 @@ class Speech:
     async def send_text(self, connection: Connection) -> None:
         """Sends the text as it comes; raises SidecarTimeout when it does not come, and whatever it raises."""
         async with reading(self._text) as pieces:
-            while (piece := await _next(pieces)) is not None:
+            while (piece := await next_piece(pieces)) is not None:
                 for start in range(0, len(piece), TEXT_MAX_CHARS):
                     part = piece[start : start + TEXT_MAX_CHARS]
                     self._chars += len(part)
@@ -88,7 +88,8 @@ class Speech:
         )
 
 
-async def _next(pieces: AsyncIterator[str]) -> str | None:
+async def next_piece(pieces: AsyncIterator[str]) -> str | None:
+    """The next piece of a text, None at its end; raises SidecarTimeout when it does not come, and whatever it raises."""
     try:
         async with asyncio.timeout(TEXT_PAUSE_S):
             return await anext(pieces, None)
