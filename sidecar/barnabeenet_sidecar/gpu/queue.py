@@ -84,8 +84,7 @@ class WorkQueue:
 
     def set_parallel(self, parallel: int) -> None:
         """Allows another number of pieces of work at a time; what runs goes on. Raises ValueError for none."""
-        if parallel < 1:
-            raise ValueError("at least one piece of work must be allowed at a time")
+        _check(parallel)
         self._free += parallel - self._parallel
         self._parallel = parallel
         self._serve()
@@ -115,13 +114,6 @@ class WorkQueue:
             yield ticket
         finally:
             self._pass_on()
-
-    def resize(self, parallel: int) -> None:
-        """Allows another number of turns at a time; where fewer are, those that run go on to their end."""
-        _check(parallel)
-        self._free += parallel - self._parallel
-        self._parallel = parallel
-        self._serve()
 
     def close(self) -> None:
         """Refuses everybody who waits or comes later; turns that run go on to their end."""

@@ -217,10 +217,10 @@ async def test_a_wider_queue_gives_turns_at_once_and_a_narrower_one_as_they_end(
     for name in "abcde":
         await work.begin(name, NORMAL)
     assert work.served == ["a"]
-    queue.resize(3)
+    queue.set_parallel(3)
     await settle()
     assert work.served == ["a", "b", "c"]
-    queue.resize(1)
+    queue.set_parallel(1)
     await work.finish("a")
     await work.finish("b")
     assert work.served == ["a", "b", "c"]
@@ -228,7 +228,7 @@ async def test_a_wider_queue_gives_turns_at_once_and_a_narrower_one_as_they_end(
     assert work.served == ["a", "b", "c", "d"]
     await work.finish_all()
     with pytest.raises(ValueError, match="at least one"):
-        queue.resize(0)
+        queue.set_parallel(0)
 
 
 class QueueMachine(RuleBasedStateMachine):
