@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,17 +14,23 @@ import time
 from . import __version__
 from .audio.speech_cache import SpeechCache
 from .config import Settings
-from .engines.catalogue import Engines, choose
+from .engine_room import EngineRoom
+from .engines.catalogue import Engines
 from .errors import ConfigError
+from .gpu.hosted import EngineName
 from .gpu.queue import WorkQueue
 from .identity import load_or_create_id
+from .models.keeper import Keeper
+from .models.store import Store
 from .net.auth import Authenticator
 from .net.discovery import Announcement, service_info
 from .net.drain import Drain
 from .net.handler import Handler
 from .net.http import HttpServer
+from .net.http_ready import Readiness, engine_process, model_store
 from .net.server import Server
 from .pairing_token import pairing_token
+from .roster import ALL, Roster, call_up
 from .telemetry.metrics import Metrics
 
 _LOGGER = logging.getLogger(__name__)
@@ -34,33 +41,22 @@ def token_path(settings: Settings) -> Path:
     return settings.data_dir / "token"
 
 
-def choose_engines(settings: Settings) -> Engines:
-    """The engines that the settings ask for, not loaded yet."""
-    return choose(
-        tts=settings.tts,
-        vad=settings.vad,
-        wake=settings.wake,
-        stt_workers=settings.stt_workers,
-        data_dir=settings.data_dir,
-    )
-
-
 @asynccontextmanager
-async def engines_of_a_command(settings: Settings) -> AsyncIterator[Engines]:
+async def engines_of_a_command(settings: Settings, among: Collection[EngineName] = ALL) -> AsyncIterator[Roster]:
     """Engines for the length of a command, not loaded yet; those of a sidecar that serves beside it are not disturbed."""
     with TemporaryDirectory(prefix="barnabeenet-") as folder:
-        engines = choose_engines(settings.model_copy(update={"data_dir": Path(folder)}))
+        roster = await call_up(settings, Path(folder), among=among)
         try:
-            yield engines
+            yield roster
         finally:
-            await engines.close()
+            await roster.close()
 
 
 @dataclass(frozen=True)
 class Sidecar:
     """A sidecar that serves; the ports are those really listened on."""
 
-    engines: Engines
+    room: EngineRoom
     metrics: Metrics
     sidecar_id: str
     token: str
@@ -68,6 +64,17 @@ class Sidecar:
     plain_port: int | None
     http_port: int
     drain: Drain
+    readiness: Readiness
+    queue: WorkQueue
+
+    @property
+    def engines(self) -> Engines:
+        """The engines that serve."""
+        return self.room.engines
+
+    async def set_parallel(self, settings: Settings) -> None:
+        """Allows as many pieces of work at a time as the settings say."""
+        self.queue.set_parallel(settings.parallel)
 
 
 @asynccontextmanager
@@ -77,20 +84,25 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
     token = pairing_token(settings)
     sidecar_id = load_or_create_id(settings.data_dir / "sidecar_id")
     metrics = Metrics()
-    engines = choose_engines(settings)
+    queue = WorkQueue(settings.parallel)
+    room = EngineRoom(settings, metrics)
+    await room.open()
+    engines = room.engines
 
     async with AsyncExitStack() as stack:
-        http = HttpServer(engines, metrics, token=token)
+        http = HttpServer(engines, metrics, token=token, queue=queue)
         stack.push_async_callback(http.close)
         await _listen(http, settings.host, settings.http_port, "http_port")
 
-        stack.push_async_callback(engines.close)
-        await engines.load()
-        for slot in engines.slots:
-            metrics.observe_engine(slot.kind, ready=slot.ready, load_s=slot.load_s)
+        models = Keeper(partial(Store, settings.data_dir), room.model_changed)
+        await models.start()
+        stack.push_async_callback(room.close)
+        await room.load()
+        stack.push_async_callback(models.close)
+        _observe(room, models, metrics, http.readiness)
 
         speech = SpeechCache(settings.data_dir / "speech")
-        handler = Handler(engines, metrics, queue=WorkQueue(settings.parallel), speech=speech)
+        handler = Handler(engines, metrics, queue=queue, models=models, speech=speech)
         authenticator = Authenticator(
             token,
             sidecar_id=sidecar_id,
@@ -119,7 +131,7 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
         state = "ready" if engines.can_serve else "started, but cannot serve (see above)"
         _LOGGER.info("%s after %.1f s", state, time.perf_counter() - started)
         yield Sidecar(
-            engines=engines,
+            room=room,
             metrics=metrics,
             sidecar_id=sidecar_id,
             token=token,
@@ -127,8 +139,17 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
             plain_port=plain.port if plain else None,
             http_port=http.port,
             drain=Drain(handler, [server, plain] if plain else [server], announcement, http.readiness),
+            readiness=http.readiness,
+            queue=queue,
         )
         _LOGGER.info("stopping")
+
+
+def _observe(room: EngineRoom, models: Keeper, metrics: Metrics, readiness: Readiness) -> None:
+    metrics.observe_host(lambda: room.host)
+    metrics.observe_models(lambda: models.versions)
+    readiness.observe(lambda: engine_process(room.host))
+    readiness.observe(lambda: model_store(models.versions, None))
 
 
 async def _listen(server: Server | HttpServer, host: str, port: int, setting: str) -> None:

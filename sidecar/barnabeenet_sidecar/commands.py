@@ -24,10 +24,12 @@ from .errors import BadRequest
 from .models.store import Store
 from .net.drain import DRAIN_S
 from .net.http_guard import http_token
+from .net.http_ready import configuration
 from .net.messages import MessageError, Vocabulary as VocabularyMessage
 from .net.vocabulary import from_message
 from .pairing_token import is_new, pairing_token
 from .reload import Outcome, Reloader
+from .roster import HEARING, SPEAKING
 from .telemetry import logs
 from .telemetry.metrics import Metrics
 
@@ -52,7 +54,10 @@ async def serve(settings: Settings, options: argparse.Namespace) -> int:
     reloader.on(("profile", "log_level", "log_format", "log_content"), _configure_logs)
     with changes_of(options.config or default_config_file()) as changes:
         async with app.running(settings) as sidecar:
+            reloader.on(("stt", "tts", "wake", "stt_workers", "device", "vram_mb"), sidecar.room.change)
+            reloader.on(("parallel",), sidecar.set_parallel)
             reloader.observe(partial(_count_reload, sidecar.metrics))
+            sidecar.readiness.observe(lambda: configuration(reloader.last_error))
             _show_pairing(settings, sidecar, is_first_start=is_first_start)
             async with reloader.following(changes):
                 await stop.wait()
@@ -104,9 +109,9 @@ async def say(settings: Settings, options: argparse.Namespace) -> int:
     if options.output == "-" and sys.stdout.isatty():
         raise BadRequest("a WAV file would spoil your terminal: send stdout elsewhere, or name a file with -o")
     logs.configure("warning", "text")
-    async with app.engines_of_a_command(settings) as engines:
-        await engines.tts.load()
-        engine = engines.tts.get()
+    async with app.engines_of_a_command(settings, SPEAKING) as roster:
+        await roster.load_for(roster.engines.tts)
+        engine = roster.engines.tts.get()
         chunks = engine.synthesise(options.text, options.voice, options.language)
         speech = Pcm(b"".join([chunk async for chunk in chunks]), engine.rate_hz)
     if options.output == "-":
@@ -126,9 +131,9 @@ async def hear(settings: Settings, options: argparse.Namespace) -> int:
     logs.configure("warning", "text")
     recording = _read_wav(options.file)
     vocabulary = _read_vocabulary(options.vocabulary) if options.vocabulary else None
-    async with app.engines_of_a_command(settings) as engines:
-        await engines.stt.load()
-        words, decode_ms = await _recognise(engines.stt.get(), recording, vocabulary, options.language)
+    async with app.engines_of_a_command(settings, HEARING) as roster:
+        await roster.load_for(roster.engines.stt)
+        words, decode_ms = await _recognise(roster.engines.stt.get(), recording, vocabulary, options.language)
     if options.json:
         figures = {
             "text": words.text,

@@ -131,8 +131,9 @@ def _port(host: str, setting: str, port: int) -> Finding:
 
 
 async def _engines(settings: Settings) -> list[Finding]:
-    async with app.engines_of_a_command(settings) as engines:
-        await engines.load()
+    async with app.engines_of_a_command(settings) as roster:
+        await roster.load()
+        engines = roster.engines
         needed = (engines.stt, engines.tts)
         return [finding for slot in engines.slots for finding in _slot(slot, needed=slot in needed)]
 

@@ -45,6 +45,11 @@ class Keeper:
         """Whether a change is under way."""
         return self._doing is not None
 
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """The version that serves of each model that has one; none before `start`."""
+        return {model: deployment.version for model, deployment in (self._serving or {}).items()}
+
     async def start(self) -> None:
         """Notes what serves now, before the engines load it; raises ModelError."""
         self._serving = await asyncio.to_thread(lambda: self._open_store().serving())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..engines.catalogue import Engines
@@ -59,8 +59,10 @@ class Readiness:
         return Dependency("listeners", self.is_listening, text, required=True)
 
 
-def engine_process(status: HostStatus) -> Dependency:
-    """The process of the large engines; without it the embedded ones go on."""
+def engine_process(status: HostStatus | None) -> Dependency:
+    """The process of the large engines; without it the embedded ones go on. None without large models."""
+    if status is None:
+        return Dependency("engine process", True, "none: no large models are here")
     if not status.ready:
         return Dependency("engine process", False, f"it does not serve, after {status.restarts} restarts")
     where = "the processor, as the GPU is not well" if status.on_cpu else status.device
@@ -76,7 +78,7 @@ def gpu(reading: GpuReading | None) -> Dependency:
     return Dependency("GPU", True, f"{reading.memory_used_mb} of {reading.memory_total_mb} MB in use{heat}")
 
 
-def model_store(serving: dict[str, str], problem: str | None) -> Dependency:
+def model_store(serving: Mapping[str, str], problem: str | None) -> Dependency:
     """The models that serve, by version, and what is wrong with the store."""
     listed = ", ".join(f"{model} {version}" for model, version in sorted(serving.items()))
     return Dependency("model store", problem is None, problem or listed or "no models were pulled")

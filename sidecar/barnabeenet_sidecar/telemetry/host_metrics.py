@@ -81,7 +81,7 @@ class HostCollector(Collector):
     """Samples of the engine process; none while there is no such process."""
 
     def __init__(self) -> None:
-        self.status: Callable[[], HostStatus] | None = None
+        self.status: Callable[[], HostStatus | None] | None = None
 
     def collect(self) -> Iterable[Metric]:
         """All families, also the empty ones: what is there to be watched is always named."""

@@ -96,6 +96,12 @@ class Metrics:
             GaugeMetricFamily, "barnabeenet_model_info", "Which version of a model serves", ("model", "version")
         )
         self.registry.register(self._model_info)
+        self._fallbacks = Counter(
+            "barnabeenet_engine_fallbacks",
+            "Requests that one engine could not do and another took over",
+            ["engine", "next"],
+            registry=self.registry,
+        )
         self._host = HostCollector()
         self.registry.register(self._host)
 
@@ -139,9 +145,13 @@ class Metrics:
         """Reads how many wait, by the name of a priority: short, normal or long."""
         self._queue_depth.read = lambda: {(priority,): depth(priority) for priority in PRIORITIES}
 
-    def observe_host(self, status: Callable[[], HostStatus]) -> None:
-        """Reads how the engine process and the GPU are."""
+    def observe_host(self, status: Callable[[], HostStatus | None]) -> None:
+        """Reads how the engine process and the GPU are; None when there is no such process."""
         self._host.status = status
+
+    def observe_models(self, versions: Callable[[], Mapping[str, str]]) -> None:
+        """Reads which version of each model serves."""
+        self._model_info.read = lambda: dict.fromkeys(versions().items(), 1.0)
 
     # Told when it happens
 
@@ -150,10 +160,9 @@ class Metrics:
         self._engine_ready.labels(capability).set(ready)
         self._engine_load_seconds.labels(capability).set(load_s)
 
-    def observe_models(self, versions: Mapping[str, str]) -> None:
-        """Tells which version of each model serves, in place of what was told before."""
-        told: dict[tuple[str, ...], float] = dict.fromkeys(versions.items(), 1.0)
-        self._model_info.read = lambda: told
+    def fell_back(self, failed: str, following: str) -> None:
+        """Counts a request that one engine could not do and another took over."""
+        self._fallbacks.labels(failed, following).inc()
 
     def queue_wait(self, priority: str, kind: str, seconds: float) -> None:
         """Counts one wait for a turn: of a priority (short, normal or long) and a kind (recognition or synthesis)."""

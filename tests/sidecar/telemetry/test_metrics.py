@@ -190,8 +190,10 @@ def test_actions_may_be_counted_by_name_too(metrics: Metrics) -> None:
 
 
 def test_a_model_that_was_changed_is_shown_in_its_new_version_alone(metrics: Metrics) -> None:
-    metrics.observe_models({"kokoro-82m-v1.0": "1", "minilm-l6-v2": "1"})
-    metrics.observe_models({"kokoro-82m-v1.0": "2"})
+    serving = {"kokoro-82m-v1.0": "1", "minilm-l6-v2": "1"}
+    metrics.observe_models(lambda: serving)
+    metrics.exposition()
+    serving = {"kokoro-82m-v1.0": "2"}
     shown = [key for key in samples(metrics) if key[0] == "barnabeenet_model_info"]
     assert shown == [("barnabeenet_model_info", ("kokoro-82m-v1.0", "2"))]
 
