@@ -476,7 +476,7 @@ class Models(Message):
 
 @dataclass(frozen=True)
 class ModelProgress(Message):
-    """How far a pull has come; `total_bytes` is of the file and may be unknown."""
+    """How far a pull of a whole model has come, and at which of its files; `total_bytes` may be unknown."""
 
     TYPE: ClassVar = "barnabeenet-model-progress"
 
