@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 import logging
 import threading
 from typing import Any, Final, TypeVar
@@ -73,7 +74,7 @@ class ModelThread:
         if self._closed:
             raise EngineFailed(f"{self._name} is shut down")
         stop = Stop()
-        job = self._executor.submit(work, stop)
+        job = self._executor.submit(copy_context().run, work, stop)
         self._jobs[job] = stop
         job.add_done_callback(lambda done: self._jobs.pop(done, None))
         try:

@@ -13,6 +13,7 @@ import sys
 from typing import Any, Final
 
 from ..errors import EngineFailed, SidecarError
+from ..telemetry.request_log import carried
 from .child_protocol import CREDIT, Answer, Frame, pack, read_frame
 
 _LOGGER = logging.getLogger(__name__)
@@ -76,7 +77,8 @@ class _Host:
                 self.write({"pong": True})
             case {"id": int(number), "method": str(method), "value": dict(value)}:
                 self._credits[number] = asyncio.Semaphore(CREDIT)
-                task = asyncio.create_task(self._work(number, method, value, frame.payload))
+                with carried(frame.header.get("about", {})):
+                    task = asyncio.create_task(self._work(number, method, value, frame.payload))
                 self._tasks[number] = task
                 task.add_done_callback(lambda _: self._forget(number))
             case {"id": number, "credit": _} if number in self._credits:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from ..engines.device import EngineOutOfMemory
 from ..errors import BadRequest, Busy, EngineFailed, EngineUnavailable, SidecarError, Unsupported
+from ..telemetry import request_log
 from ..telemetry.logs import child_environment
 from .child_protocol import CREDIT, Answer, Frame, ProtocolError, pack, read_frame
 from .vram import OutOfMemory
@@ -175,7 +176,8 @@ class ChildProcess:
         if self._death is not None:
             raise EngineFailed(f"{self._death}: try again")
         try:
-            frame = pack({"id": request.number, "method": request.method, "value": value}, payload)
+            header = {"id": request.number, "method": request.method, "value": value, "about": request_log.fields()}
+            frame = pack(header, payload)
         except (TypeError, ValueError) as error:
             raise BadRequest(f"{request.method} cannot be asked: {error}") from error
         self._requests[request.number] = request

@@ -1,8 +1,9 @@
 """What passes between the sidecar and a child process that hosts engines: frames of JSON and raw bytes, over pipes.
 
-To the child: {id, method, value} begins a request, {id, credit} asks for more of its answers, {id, cancel} gives it up,
-{ping} asks for a sign of life. From the child: {ready} once, {pong}, and for each request any number of {id, value},
-of which the last says {last}; or {id, error, text}, which is the last as well.
+To the child: {id, method, value, about} begins a request, about which lines of the log say `about`; {id, credit} asks
+for more of its answers, {id, cancel} gives it up, {ping} asks for a sign of life. From the child: {ready} once, {pong},
+and for each request any number of {id, value}, of which the last says {last}; or {id, error, text}, which is the last
+as well.
 """
 
 from __future__ import annotations

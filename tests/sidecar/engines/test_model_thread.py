@@ -13,6 +13,8 @@ from barnabeenet_sidecar.engines import model_thread
 from barnabeenet_sidecar.engines.device import EngineOutOfMemory
 from barnabeenet_sidecar.engines.model_thread import ModelThread, Stop, Stopped
 from barnabeenet_sidecar.errors import BadRequest, EngineFailed
+from barnabeenet_sidecar.telemetry.metrics import RequestMeter
+from barnabeenet_sidecar.telemetry.request_log import fields, request_log
 
 
 @pytest.fixture
@@ -64,6 +66,13 @@ async def test_jobs_run_one_at_a_time_in_one_thread_off_the_loop(thread: ModelTh
     assert most == 1
     assert len(idents) == 1
     assert idents != {threading.get_ident()}
+
+
+async def test_lines_that_a_job_logs_carry_the_request_that_it_works_on(thread: ModelThread) -> None:
+    with request_log("transcribe", RequestMeter(), session="5e55", trace_id="abc"):
+        during = await thread.run(lambda _stop: fields(), deadline_s=10)
+    assert during["trace_id"] == "abc"
+    assert await thread.run(lambda _stop: fields(), deadline_s=10) == {}
 
 
 async def test_a_job_whose_caller_is_cancelled_is_told_to_stop_and_the_next_one_runs(thread: ModelThread) -> None:

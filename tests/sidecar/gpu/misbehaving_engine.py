@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "sidecar"))
 from barnabeenet_sidecar.errors import BadRequest, SidecarError
 from barnabeenet_sidecar.gpu.child_host import run
 from barnabeenet_sidecar.gpu.child_protocol import Answer
+from barnabeenet_sidecar.telemetry.request_log import fields
 
 made: list[int] = []
 cancelled: list[bool] = []
@@ -113,6 +114,10 @@ async def answer_too_much(_: Mapping[str, Any], __: bytes) -> Answer:
     return Answer({}, bytes(9 * 1024 * 1024))
 
 
+async def about(_: Mapping[str, Any], __: bytes) -> Answer:
+    return Answer(fields())
+
+
 async def pid(_: Mapping[str, Any], __: bytes) -> Answer:
     return Answer({"pid": os.getpid()})
 
@@ -120,6 +125,6 @@ async def pid(_: Mapping[str, Any], __: bytes) -> Answer:
 if __name__ == "__main__":
     methods = (
         *(echo, count, tally, sleep_for_ever, ignore_cancellation, hang_in_thread, hang, block, leave, crash, pid),
-        *(run_out_of_memory, allocate, refuse, fail_oddly, break_down, chatter, answer_too_much),
+        *(run_out_of_memory, allocate, refuse, fail_oddly, break_down, chatter, answer_too_much, about),
     )
     run({method.__name__: method for method in methods})

@@ -20,6 +20,8 @@ from barnabeenet_sidecar.errors import BadRequest, EngineFailed, EngineUnavailab
 from barnabeenet_sidecar.gpu.child import EngineProcess, RestartDelay
 from barnabeenet_sidecar.gpu.child_process import ChildProcess
 from barnabeenet_sidecar.gpu.vram import OutOfMemory
+from barnabeenet_sidecar.telemetry.metrics import RequestMeter
+from barnabeenet_sidecar.telemetry.request_log import request_log
 
 HERE = Path(__file__).resolve().parent
 # Without the packages of the environment it starts twice as fast.
@@ -72,6 +74,13 @@ async def test_requests_at_the_same_time_get_their_own_answers(engines: EnginePr
     numbers = range(50)
     answers = await asyncio.gather(*(engines.call("echo", {"n": n}, bytes(n), deadline_s=PLENTY_S) for n in numbers))
     assert [(answer.value["n"], len(answer.payload)) for answer in answers] == [(n, n) for n in numbers]
+
+
+async def test_lines_that_the_child_logs_carry_the_request_that_it_works_on(engines: EngineProcess) -> None:
+    with request_log("transcribe", RequestMeter(), session="5e55", trace_id="abc"):
+        during = await engines.call("about", deadline_s=PLENTY_S)
+    assert during.value == {"kind": "transcribe", "session": "5e55", "trace_id": "abc"}
+    assert (await engines.call("about", deadline_s=PLENTY_S)).value == {}
 
 
 async def test_a_stream_comes_in_order(engines: EngineProcess) -> None:
