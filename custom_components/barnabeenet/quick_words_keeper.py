@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import logging
+import math
 import time
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from home_assistant_intents import get_intents, get_languages
 from homeassistant.components.assist_pipeline import async_get_pipelines
@@ -59,6 +60,13 @@ class Mouth(Protocol):
         """Speaks short replies; raises SidecarError."""
 
 
+class Wanted(NamedTuple):
+    """Whose quick words, and in which language."""
+
+    manner: Manner
+    language: str
+
+
 class QuickWordsKeeper:
     """Asks in the background for the quick words of the voices that pipelines name and of those that are heard in use.
 
@@ -73,9 +81,9 @@ class QuickWordsKeeper:
         self._unsubscribe: list[Callable[[], None]] = []
         self._has_started = False
         self._info: Info | None = None
-        self._seen: OrderedDict[Manner, str] = OrderedDict()  # with its language
-        self._asked_at: dict[Manner, float] = {}
-        self._due: dict[Manner, str] = {}
+        self._seen: OrderedDict[Wanted, None] = OrderedDict()
+        self._asked_at: dict[Wanted, float] = {}
+        self._due: dict[Wanted, None] = {}
         self._asking: asyncio.Task[None] | None = None
 
     async def async_start(self) -> None:
@@ -105,16 +113,15 @@ class QuickWordsKeeper:
     @callback
     def use(self, language: str, manner: Manner) -> None:
         """Notes that something is spoken so, and sees to it that the next quick word can be."""
-        if manner not in self._seen:
-            _LOGGER.debug("Quick words are wanted from %s at %s Hz", *manner)
-        self._seen[manner] = language
-        self._seen.move_to_end(manner)
+        wanted = Wanted(manner, language)
+        self._seen[wanted] = None
+        self._seen.move_to_end(wanted)
         while len(self._seen) > SEEN_MAX:
             forgotten, _ = self._seen.popitem(last=False)
             self._asked_at.pop(forgotten, None)
             self._due.pop(forgotten, None)
-        if time.monotonic() - self._asked_at.get(manner, -FRESH_S) >= FRESH_S:
-            self._want({manner: language})
+        if time.monotonic() - self._asked_at.get(wanted, -math.inf) >= FRESH_S:
+            self._want([wanted])
 
     def find(self, manner: Manner, text: str) -> Word | None:
         """The audio of a quick word; at another rate, which Home Assistant converts, when nobody else can speak."""
@@ -153,17 +160,16 @@ class QuickWordsKeeper:
         self._want_new()
 
     def _want_new(self) -> None:
-        wanted = dict(self._seen) | dict(self._chosen())
-        self._want({manner: language for manner, language in wanted.items() if manner not in self._asked_at})
+        self._want(wanted for wanted in [*self._chosen(), *self._seen] if wanted not in self._asked_at)
 
-    def _want(self, manners: dict[Manner, str]) -> None:
+    def _want(self, wanted: Iterable[Wanted]) -> None:
         if not self._mouth.available or not self._has_started:
             return
-        self._due |= manners
+        self._due |= dict.fromkeys(wanted)
         if self._due and (self._asking is None or self._asking.done()):
             self._asking = self._hass.async_create_background_task(self._ask(), "barnabeenet quick words")
 
-    def _chosen(self) -> Iterator[tuple[Manner, str]]:
+    def _chosen(self) -> Iterator[Wanted]:
         """The voices that the pipelines speak with through us, and the default of the home's language."""
         ours = er.async_entries_for_config_entry(er.async_get(self._hass), self._entry.entry_id)
         engines = {entry.entity_id for entry in ours if entry.domain == Platform.TTS}
@@ -172,13 +178,13 @@ class QuickWordsKeeper:
             if pipeline.tts_engine in engines and language is not None:
                 manner = self.manner(language, pipeline.tts_voice, None)
                 if manner is not None:
-                    yield manner, language
+                    yield Wanted(manner, language)
         languages = {language for _, spoken in self._voices() for language in spoken}
         config = self._hass.config
         for language in language_util.matches(config.language, sorted(languages), country=config.country)[:1]:
             manner = self.manner(language, None, None)
             if manner is not None:
-                yield manner, language
+                yield Wanted(manner, language)
 
     def _voices(self) -> Iterator[tuple[str, Sequence[str]]]:
         info = self._mouth.info
@@ -189,16 +195,16 @@ class QuickWordsKeeper:
 
     async def _ask(self) -> None:
         while self._due:
-            manner, language = next(iter(self._due.items()))
-            del self._due[manner]
+            wanted = next(iter(self._due))
+            del self._due[wanted]
             # Also when it goes wrong: what cannot be had is not asked for with every sentence.
-            self._asked_at[manner] = time.monotonic()
-            texts = await self._hass.async_add_executor_job(_quick_words, language)
+            self._asked_at[wanted] = time.monotonic()
+            texts = await self._hass.async_add_executor_job(_quick_words, wanted.language)
             try:
                 for batch in batches(texts, QUICK_WORDS_MAX):
-                    await self._ask_for(batch, manner, language)
+                    await self._ask_for(batch, *wanted)
             except SidecarError as error:
-                _LOGGER.debug("No quick words from %s: %s", manner.voice, error)
+                _LOGGER.debug("No quick words from %s: %s", wanted.manner.voice, error)
 
     async def _ask_for(self, texts: Sequence[str], manner: Manner, language: str) -> None:
         def keep(spoken: SpokenWords) -> None:
