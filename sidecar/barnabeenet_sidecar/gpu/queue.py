@@ -120,7 +120,9 @@ class WorkQueue:
         self._closed = True
         for line in self._lines.values():
             while line:
-                line.popleft().turn.set_exception(Draining("the sidecar is shutting down: try again in a moment"))
+                turn = line.popleft().turn
+                if not turn.cancelled():
+                    turn.set_exception(Draining("the sidecar is shutting down: try again in a moment"))
 
     def _queue_up(self, priority: Priority, kind: Kind) -> Ticket:
         if self._closed:
@@ -154,6 +156,10 @@ class WorkQueue:
             self._on_turn(ticket)
 
     def _next(self) -> Ticket | None:
+        for line in self._lines.values():
+            # Many may be cancelled in one moment: some of them have not got to leaving the line.
+            while line and line[0].turn.cancelled():
+                line.popleft()
         heads = [line[0] for line in self._lines.values() if line]
         if not heads:
             return None

@@ -163,6 +163,35 @@ async def test_a_turn_that_comes_in_the_moment_of_a_cancellation_is_passed_on() 
     await work.finish("next")
 
 
+async def test_turns_go_on_when_all_who_ran_and_who_waited_are_cancelled_in_one_moment() -> None:
+    work = Work(WorkQueue(2))
+    for name in ("running", "running too", "waiting", "waiting too", "speaking"):
+        await work.begin(name, NORMAL if name != "speaking" else LONG)
+    for task in work.tasks.values():
+        task.cancel()
+    results = await asyncio.gather(*work.tasks.values(), return_exceptions=True)
+    assert [type(result) for result in results] == [asyncio.CancelledError] * 5
+    assert work.queue.waiting == 0
+    after = Work(work.queue)
+    await after.begin("next", NORMAL)
+    await after.begin("next too", NORMAL)
+    assert after.served == ["next", "next too"]
+    await after.finish_all()
+
+
+async def test_a_queue_may_be_closed_in_the_moment_of_a_cancellation() -> None:
+    work = Work(WorkQueue(1))
+    for name in ("running", "gone", "waiting"):
+        await work.begin(name, NORMAL)
+    work.tasks["gone"].cancel()
+    work.queue.close()
+    with pytest.raises(Draining):
+        await work.tasks["waiting"]
+    await settle()
+    assert work.tasks["gone"].cancelled()
+    await work.finish("running")
+
+
 async def test_work_that_fails_gives_its_turn_back() -> None:
     queue = WorkQueue(1)
     with pytest.raises(ZeroDivisionError):
