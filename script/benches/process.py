@@ -13,6 +13,7 @@ from .client import Client
 from .engines import HOME
 from .speech import VOCABULARY
 
+SCRIPT = Path(__file__).parent.parent
 _SETTINGS = 'stt = "pocketsphinx"\ntts = "espeak"\n'
 # The sidecar takes 32 connections from one address; a home has one address, and this is room for some more.
 _PER_SOURCE = 24
@@ -27,9 +28,13 @@ class Served:
     token: str
 
     async def client(self, number: int = 0) -> Client:
-        """The connection of one of many clients, which live behind several addresses of this machine (Linux)."""
-        source = f"127.0.0.{number // _PER_SOURCE + 1}"
-        return await Client.open(self.port, self.token, home=HOME, source=source)
+        """The connection of one of many clients, which live at several addresses of this machine (Linux)."""
+        return await Client.open(self.port, self.token, home=HOME, source=source_of(number))
+
+
+def source_of(number: int) -> str:
+    """The address of one of many clients."""
+    return f"127.0.0.{number // _PER_SOURCE + 1}"
 
 
 @asynccontextmanager

@@ -84,9 +84,14 @@ class Clip:
         return len(self.pcm) / (SAMPLE_RATE_HZ * SAMPLE_BYTES)
 
 
+def tale_sentence(number: int) -> str:
+    """A sentence of a long text, 20 s of speech and spoken in one piece."""
+    return f"On day {number}, {_TALE}."
+
+
 def tale(sentences: int) -> str:
-    """A long text; each sentence is 20 s of speech."""
-    return " ".join(f"On day {number}, {_TALE}." for number in range(1, sentences + 1))
+    """A long text."""
+    return " ".join(map(tale_sentence, range(sentences)))
 
 
 async def commands() -> list[Clip]:
