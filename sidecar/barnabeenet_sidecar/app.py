@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -66,6 +66,8 @@ class Sidecar:
     drain: Drain
     readiness: Readiness
     queue: WorkQueue
+    # Announces the name in the settings, and tells it to whoever says hello.
+    rename: Callable[[Settings], Awaitable[None]]
 
     @property
     def engines(self) -> Engines:
@@ -122,11 +124,14 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
             await _listen(plain, settings.host, settings.plain_port, "plain_port")
 
         http.readiness.is_listening = True
-        announcement = Announcement(
-            service_info(sidecar_id=sidecar_id, name=settings.name, host=settings.host, port=server.port)
-        )
+        announced = partial(service_info, sidecar_id=sidecar_id, host=settings.host, port=server.port)
+        announcement = Announcement(announced(name=settings.name))
         stack.push_async_callback(announcement.close)
         announcement.start()
+
+        async def rename(changed: Settings) -> None:
+            authenticator.rename(changed.name)
+            await announcement.change(announced(name=changed.name))
 
         state = "ready" if engines.can_serve else "started, but cannot serve (see above)"
         _LOGGER.info("%s after %.1f s", state, time.perf_counter() - started)
@@ -141,6 +146,7 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
             drain=Drain(handler, [server, plain] if plain else [server], announcement, http.readiness),
             readiness=http.readiness,
             queue=queue,
+            rename=rename,
         )
         _LOGGER.info("stopping")
 

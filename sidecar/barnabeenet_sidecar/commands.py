@@ -56,6 +56,7 @@ async def serve(settings: Settings, options: argparse.Namespace) -> int:
         async with app.running(settings) as sidecar:
             reloader.on(("stt", "tts", "wake", "stt_workers", "device", "vram_mb"), sidecar.room.change)
             reloader.on(("parallel",), sidecar.set_parallel)
+            reloader.on(("name",), sidecar.rename)
             reloader.observe(partial(_count_reload, sidecar.metrics))
             sidecar.readiness.observe(lambda: configuration(reloader.last_error))
             _show_pairing(settings, sidecar, is_first_start=is_first_start)

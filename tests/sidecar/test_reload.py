@@ -315,6 +315,21 @@ async def test_a_sidecar_serves_on_with_a_bad_file_and_takes_a_good_one(
     assert sidecar.process.returncode == 0
 
 
+async def test_a_sidecar_takes_another_name_other_engines_and_more_work_while_it_serves(
+    serving: Callable[[], Awaitable[Serving]], config_file: Path
+) -> None:
+    sidecar = await serving()
+    await sidecar.until("pair with the token")
+    # Nobody tells it: it sees the file change.
+    config_file.write_text('name = "Cellar"\nparallel = 4\ntts = "espeak"\ndata_dir = "/elsewhere"\n')
+    await sidecar.until("for these settings restart the sidecar: data_dir")
+    settled = [line.split(": ", 1)[1] for line in sidecar.lines if "reload: set " in line]
+    assert sorted(settled) == ["set name = 'Cellar'\n", "set parallel = 4\n", "set tts = 'espeak'\n"]
+    config_file.write_text('name = "Cellar"\nparallel = 4\ntts = "kokoro"\n')
+    line = await sidecar.until("cannot set tts = 'kokoro'")
+    assert line.endswith("; tts = 'espeak' stays\n")
+
+
 async def test_a_hangup_while_it_still_starts_does_not_end_it(
     serving: Callable[[], Awaitable[Serving]], config_file: Path
 ) -> None:
