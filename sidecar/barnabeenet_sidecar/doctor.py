@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 import os
-from pathlib import Path
 import textwrap
 from typing import Any, Literal
 
-from . import app, system
+from . import app, pairing_token, system
 from .config import Settings
 from .engines.catalogue import Slot
 
@@ -99,18 +98,12 @@ def _storage(settings: Settings) -> list[Finding]:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         return [Finding("data folder", "missing", f"{folder} cannot be written", "change its owner or set data_dir")]
-    return [Finding("data folder", "ok", str(folder)), _token(app.token_path(settings))]
+    return [Finding("data folder", "ok", str(folder)), _token(settings)]
 
 
-def _token(path: Path) -> Finding:
-    if not path.exists():
-        return Finding("token", "ok", "none yet: the first start makes one and shows it")
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        return Finding("token", "warning", f"{path} has mode {mode:o}: others may read it", f"run `chmod 600 {path}`")
-    if not os.access(path, os.R_OK):
-        return Finding("token", "missing", f"{path} cannot be read", "run as its owner, or give it to this user")
-    return Finding("token", "ok", f"{path}, shown by `barnabeenet-sidecar token`")
+def _token(settings: Settings) -> Finding:
+    token = pairing_token.examine(settings)
+    return Finding("token", token.state, token.detail, token.advice)
 
 
 def _ports(settings: Settings) -> list[Finding]:
