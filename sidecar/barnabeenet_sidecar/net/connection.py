@@ -11,7 +11,7 @@ from wyoming.error import Error
 from wyoming.event import Event
 
 from .messages import TEXT_MAX_CHARS, MessageError, check
-from .wire import BODY_S, HEADER_S, IDLE_S, WRITE_S, WireError, encode, read_event, write_event
+from .wire import BODY_S, HEADER_S, IDLE_S, WRITE_S, FrameReader, WireError, encode, write_event
 
 # How long and how much a refused peer may still send before the socket is closed under it. Closing while its bytes are
 # unread would reset the connection and take the error that explains the refusal away from it.
@@ -52,6 +52,9 @@ class Connection:
         peername = writer.get_extra_info("peername")
         self.peer: str = peername[0] if peername else "unknown"
         self._deadlines = deadlines
+        self._frames = FrameReader(
+            reader, idle_s=deadlines.idle_s, header_s=deadlines.header_s, body_s=deadlines.body_s
+        )
         self._broken = False
 
     async def read(self) -> Event | None:
@@ -119,11 +122,8 @@ class Connection:
     async def _read_frame(self) -> Event | None:
         if self._broken:
             return None
-        deadlines = self._deadlines
         try:
-            return await read_event(
-                self.reader, idle_s=deadlines.idle_s, header_s=deadlines.header_s, body_s=deadlines.body_s
-            )
+            return await self._frames.read()
         except WireError as error:
             self._broken = True
             await self.error(error.code, str(error))
