@@ -15,7 +15,7 @@ from barnabeenet_sidecar.engines.base import EngineInfo, TextToSpeech, Voice
 from barnabeenet_sidecar.engines.catalogue import Engines, choose
 from barnabeenet_sidecar.engines.chain import TextToSpeechChain
 from barnabeenet_sidecar.errors import BadRequest, EngineFailed, Unsupported
-from barnabeenet_sidecar.gpu.queue import WorkQueue
+from barnabeenet_sidecar.gpu.queue import Kind, Priority, Ticket, WorkQueue
 from barnabeenet_sidecar.net.handler import Handler
 from barnabeenet_sidecar.net.messages import QuickWords, QuickWordsReady
 from barnabeenet_sidecar.net.quick_words import QuickWordSpeech
@@ -287,15 +287,22 @@ async def engines(tmp_path: Path) -> AsyncIterator[Engines]:
 
 
 @pytest.fixture
+def turns() -> list[Ticket]:
+    """The turns that the server's queue has given."""
+    return []
+
+
+@pytest.fixture
 async def home(
     serve: Callable[..., Awaitable[Server]],
     dial: Callable[..., Awaitable[Any]],
     authenticator: Callable[..., Any],
     engines: Engines,
     cache: SpeechCache,
+    turns: list[Ticket],
 ) -> Any:
     """An integration that has proved the token."""
-    handler = Handler(engines, Metrics(), queue=WorkQueue(1), speech=cache)
+    handler = Handler(engines, Metrics(), queue=WorkQueue(1, on_turn=turns.append), speech=cache)
     peer = await dial(await serve(handler, authenticator=authenticator()))
     await peer.hello()
     return peer
@@ -330,3 +337,10 @@ async def test_quick_words_in_a_voice_that_is_not_here_are_an_error_and_the_conn
     assert (error.type, error.data["code"]) == ("error", "unsupported")
     assert "nobody" in error.data["text"]
     assert (await home.ask("ping", {"text": "still there"})).type == "pong"
+
+
+async def test_quick_words_stand_behind_all_other_work(home: Any, turns: list[Ticket]) -> None:
+    await home.send("barnabeenet-quick-words", {"language": "en-US", "texts": TEXTS})
+    for _ in TEXTS:
+        await ready(home)
+    assert [(turn.priority, turn.kind) for turn in turns] == [(Priority.LONG, Kind.SYNTHESIS)] * len(TEXTS)
