@@ -12,6 +12,7 @@ from typing import BinaryIO
 import aiohttp
 from yarl import URL
 
+from .download_errors import Interrupted, in_words, is_hopeless
 from .errors import PullFailed
 from .manifest import ModelFile
 from .space import require_space
@@ -21,10 +22,6 @@ _PROGRESS_BYTES = 256 * 1024
 _STALL_S = 30.0
 _TRIES = 4
 _BACK_OFF_S = 0.5
-
-
-class _Interrupted(Exception):
-    """The server could not answer or stopped answering; another try may succeed."""
 
 
 class Download:
@@ -50,12 +47,13 @@ class Download:
             try:
                 with self._into.open("ab") as target:
                     await self._attempt(target)
-            except (_Interrupted, aiohttp.ClientError, TimeoutError) as err:
+            except (Interrupted, aiohttp.ClientError, TimeoutError) as err:
                 now = self._here()
-                tries = 0 if now >= before + _PROGRESS_BYTES else tries + 1
-                is_offline = isinstance(err, aiohttp.ClientConnectorError) and now == start
-                if is_offline or tries >= _TRIES:
-                    raise PullFailed(self._in_words(err)) from err
+                # Who is silent takes the longest, and is the least likely to speak the next time.
+                failed = 2 if isinstance(err, TimeoutError) else 1
+                tries = 0 if now >= before + _PROGRESS_BYTES else tries + failed
+                if tries >= _TRIES or is_hopeless(err, has_begun=now > start):
+                    raise PullFailed(in_words(err, self._url, self._file.path)) from err
             except OSError as err:
                 raise PullFailed(f"{self._into} cannot be written: {err.strerror}") from err
             else:
@@ -81,9 +79,9 @@ class Download:
         said = f"{response.url.host} answers {response.status} ({response.reason}) for {self._url}"
         if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             target.truncate(0)
-            raise _Interrupted(said)
+            raise Interrupted(said)
         if response.status == HTTPStatus.TOO_MANY_REQUESTS or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise _Interrupted(f"{said}: try again later")
+            raise Interrupted(f"{said}: try again later")
         raise PullFailed(f"{said}: check the source in the manifest")
 
     def _continues(self, response: aiohttp.ClientResponse, here: int) -> bool:
@@ -110,7 +108,7 @@ class Download:
                 progress_at = here + _PROGRESS_BYTES
                 stall.reschedule(asyncio.get_running_loop().time() + _STALL_S)
         if here < end:
-            raise _Interrupted(f"{response.url.host} ended {self._file.path} after {here} of {end} bytes")
+            raise Interrupted(f"{response.url.host} ended {self._file.path} after {here} of {end} bytes")
 
     def _end(self, response: aiohttp.ClientResponse, here: int) -> int:
         """The size that the whole file will have, from the manifest and the answer."""
@@ -122,6 +120,11 @@ class Download:
                 )
             require_space(self._into.parent, length)
             return here + length
+        if response.content_type == "text/html":
+            raise PullFailed(
+                f"{response.url.host} sends a web page instead of {self._file.path}: a network that wants a log-in "
+                "first does so, and so does a wrong address"
+            )
         if length is not None and here + length != self._file.size:
             raise PullFailed(
                 f"{response.url.host} has {self._file.path} with {here + length} bytes instead of {self._file.size}: "
@@ -131,19 +134,6 @@ class Download:
 
     def _here(self) -> int:
         return self._into.stat().st_size if self._into.exists() else 0
-
-    def _in_words(self, err: Exception) -> str:
-        host = self._url.host
-        match err:
-            case _Interrupted():
-                return str(err)
-            case aiohttp.ClientConnectorError(os_error=reason):
-                return f"cannot reach {host}: {reason.strerror or reason}"
-            case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
-                return f"{host} cut the connection in the middle of {self._file.path}"
-            case TimeoutError():
-                return f"{host} sends nothing of {self._file.path}, or too slowly"
-        return f"the download of {self._file.path} from {host} broke off: {err}"
 
 
 def _sync(target: BinaryIO) -> None:

@@ -18,6 +18,8 @@ from .errors import PullFailed
 from .manifest import HuggingFace, Model, ModelFile, Package, Web
 
 HUB_URL = "https://huggingface.co"
+# Who does not answer by then, over the few addresses that a name may have, will not: a firewall drops what is sent.
+_CONNECT_S = 10.0
 # Called with the bytes of the file that are here; fewer than before when it begins anew.
 Advance = Callable[[int], None]
 
@@ -71,7 +73,7 @@ class WebSource:
     async def __aenter__(self) -> WebSource:
         self._session = aiohttp.ClientSession(
             # Gigabytes may take hours; Download bounds the time without progress.
-            timeout=aiohttp.ClientTimeout(total=None),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
             # A compressed answer would fit neither length nor range.
             headers={"Accept-Encoding": "identity"},
             auto_decompress=False,
