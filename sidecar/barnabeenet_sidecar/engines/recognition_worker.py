@@ -106,7 +106,9 @@ def _failure(code: str, text: str) -> bytes:
 def main() -> None:
     """Serves the parent; what a library prints goes to standard error instead of among the answers."""
     configure_child()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it closes us
+    # Ctrl-C and a service manager signal all processes; the parent drains with our help, and then closes us.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     serve(sys.stdin.buffer, answers)

@@ -105,9 +105,12 @@ async def test_closing_twice_leaves_nothing(worker: WorkerProcess) -> None:
     assert not psutil.pid_exists(worker.pid)
 
 
-async def test_ctrl_c_in_the_terminal_does_not_kill_it(worker: WorkerProcess, folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_to_all_processes_does_not_kill_it_while_its_parent_drains(
+    worker: WorkerProcess, folder: Path, number: int
+) -> None:
     await worker.request(Kind.BEGIN, str(folder).encode(), deadline_s=SOON_S)
-    os.kill(worker.pid, signal.SIGINT)
+    os.kill(worker.pid, number)
     assert await worker.request(Kind.END, deadline_s=SOON_S) == b""
 
 

@@ -101,6 +101,7 @@ async def conversation(peer: Peer) -> str:
     transcript = (await peer.ask("audio-stop", {}, "transcript"))[-1]
     words: str = transcript.data["text"]
     await peer.send("transcribe", {"context": {"trace_id": "trace-of-cancel"}})
+    await peer.ask("ping", {}, "pong")
     await peer.ask("barnabeenet-cancel", {}, "barnabeenet-cancelled")
     return words
 
