@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.wake import Detect, Detection as DetectionEvent, NotDetected
@@ -14,6 +14,11 @@ from wyoming.wake import Detect, Detection as DetectionEvent, NotDetected
 from .audio import PIECE_MS, SAMPLE_BYTES, SAMPLE_RATE_HZ, Pieces
 from .connection import Connection
 from .pool import Pool
+
+# Home Assistant cuts audio into 10 ms, and a frame costs both sides the same whatever is in it. A model looks at two
+# steps of 30 ms in so much.
+GATHERED_MS: Final = 60
+_GATHERED_BYTES: Final = SAMPLE_RATE_HZ * SAMPLE_BYTES * GATHERED_MS // 1000
 
 
 @dataclass(frozen=True)
@@ -50,20 +55,35 @@ class _Microphone:
     """
 
     def __init__(self, audio: AsyncIterable[tuple[bytes, int]]) -> None:
-        self.unheard: list[tuple[bytes, int]] = []
         self._audio = aiter(audio)
+        self._pieces = Pieces()
+        # Taken from the stream and not sent yet.
+        self._gathered: list[tuple[bytes, int]] = []
         self._reading: asyncio.Task[tuple[bytes, int] | None] | None = None
+
+    @property
+    def unheard(self) -> list[tuple[bytes, int]]:
+        """What was taken from the stream and not sent."""
+        return self._gathered
 
     async def send(self, connection: Connection) -> None:
         """Streams to the sidecar; may be cancelled."""
         await connection.write(AudioStart(SAMPLE_RATE_HZ, SAMPLE_BYTES, 1).event())
-        pieces = Pieces()
         while (chunk := await self._next()) is not None:
-            audio, timestamp_ms = chunk
-            for index, piece in enumerate(pieces.cut(audio)):
-                at_ms = timestamp_ms + index * PIECE_MS
-                await connection.write(AudioChunk(SAMPLE_RATE_HZ, SAMPLE_BYTES, 1, piece, at_ms).event())
+            self._gathered.append(chunk)
+            if sum(len(audio) for audio, _ in self._gathered) >= _GATHERED_BYTES:
+                await self._send_gathered(connection)
+        await self._send_gathered(connection)
         await connection.write(AudioStop().event())
+
+    async def _send_gathered(self, connection: Connection) -> None:
+        gathered, self._gathered = self._gathered, []
+        if not gathered:
+            return
+        _, timestamp_ms = gathered[0]
+        for index, piece in enumerate(self._pieces.cut(b"".join(audio for audio, _ in gathered))):
+            at_ms = timestamp_ms + index * PIECE_MS
+            await connection.write(AudioChunk(SAMPLE_RATE_HZ, SAMPLE_BYTES, 1, piece, at_ms).event())
 
     async def __aenter__(self) -> Self:
         return self
@@ -82,8 +102,8 @@ class _Microphone:
             return
         failure = self._reading.exception()
         if failure is None:
-            chunk = self._reading.result()
-            self.unheard = [chunk] if chunk is not None else []
+            if (chunk := self._reading.result()) is not None:
+                self._gathered.append(chunk)
         elif error is None:
             raise failure
 
