@@ -27,7 +27,7 @@ from .net.discovery import Announcement, service_info
 from .net.drain import Drain
 from .net.handler import Handler
 from .net.http import HttpServer
-from .net.http_ready import Readiness, engine_process, model_store
+from .net.http_ready import Readiness, engine_process, gpu, model_store
 from .net.server import Server
 from .pairing_token import pairing_token
 from .roster import ALL, Roster, call_up
@@ -155,6 +155,7 @@ def _observe(room: EngineRoom, models: Keeper, metrics: Metrics, readiness: Read
     metrics.observe_host(lambda: room.host)
     metrics.observe_models(lambda: models.versions)
     readiness.observe(lambda: engine_process(room.host))
+    readiness.observe(lambda: gpu(room.host))
     readiness.observe(lambda: model_store(models.versions, None))
 
 

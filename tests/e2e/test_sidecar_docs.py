@@ -39,7 +39,7 @@ class Block:
 BLOCKS = [Block(*found) for found in re.findall(r"^```(\S*) ?(\S*)\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)]
 RUN = [block for block in BLOCKS if (block.language, block.needs) == ("sh", "")]
 # As a person does who reads from top to bottom; the command that serves has a test of its own.
-SESSION = "".join(block.text for block in RUN if " serve" not in block.text)
+SESSION = "".join(block.text for block in RUN if " serve" not in block.text).replace("\\\n", " ")
 ONLY_CHECKED = [block for block in BLOCKS if block.language == "sh" and block.needs]
 
 

@@ -93,9 +93,9 @@ class HttpServer:
 
     def _routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/health", self._health, allow_head=False),
-            web.get("/ready", self._ready, allow_head=False),
-            web.get("/metrics", self._expose, allow_head=False),
+            web.get("/health", self._health),
+            web.get("/ready", self._ready),
+            web.get("/metrics", self._expose),
             web.get("/latency", self._guarded(self._latency, self._connection_s), allow_head=False),
             web.post("/speaker/verify", self._guarded(self._verify, self._verify_s)),
             web.post("/benchmark", self._guarded(self._measure, self._benchmark_s)),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..engines.catalogue import Engines
-from ..telemetry.host_metrics import GpuReading, HostStatus
+from ..telemetry.host_metrics import HostStatus, is_shunned
 
 
 @dataclass(frozen=True)
@@ -63,19 +63,24 @@ def engine_process(status: HostStatus | None) -> Dependency:
     """The process of the large engines; without it the embedded ones go on. None without large models."""
     if status is None:
         return Dependency("engine process", True, "none: no large models are here")
+    restarts = f"{status.restarts} restarts"
     if not status.ready:
-        return Dependency("engine process", False, f"it does not serve, after {status.restarts} restarts")
-    where = "the processor, as the GPU is not well" if status.on_cpu else status.device
-    text = f"it serves {', '.join(status.loaded) or 'nothing yet'} on {where}; {status.restarts} restarts"
-    return Dependency("engine process", not status.on_cpu, text)
+        return Dependency("engine process", False, f"it does not serve, after {restarts}")
+    serves = ", ".join(status.loaded) or "nothing yet"
+    return Dependency(
+        "engine process", True, f"it serves {serves} on {'the processor' if status.on_cpu else 'the GPU'}; {restarts}"
+    )
 
 
-def gpu(reading: GpuReading | None) -> Dependency:
-    """The GPU as it was last seen; None is one that does not answer."""
-    if reading is None:
-        return Dependency("GPU", False, "it does not answer")
-    heat = "" if reading.temperature_c is None else f", {reading.temperature_c} C"
-    return Dependency("GPU", True, f"{reading.memory_used_mb} of {reading.memory_total_mb} MB in use{heat}")
+def gpu(status: HostStatus | None) -> Dependency:
+    """The GPU as it was last seen; not well while the watchdog keeps the engines off it."""
+    reading = status.reading if status else None
+    seen = "" if reading is None else f"{reading.memory_used_mb} of {reading.memory_total_mb} MB in use"
+    if reading is not None and reading.temperature_c is not None:
+        seen += f", {reading.temperature_c} C"
+    if status is not None and status.on_cpu and is_shunned(status):
+        return Dependency("GPU", False, f"it is not well, and its engines run on the processor{seen and ': '}{seen}")
+    return Dependency("GPU", True, seen or "none is used")
 
 
 def model_store(serving: Mapping[str, str], problem: str | None) -> Dependency:

@@ -77,6 +77,16 @@ class HostStatus(Protocol):
         """The GPU when it was last asked; None without one."""
 
 
+def is_shunned(status: HostStatus) -> bool:
+    """Whether the watchdog sent the engines away from the GPU and has not called them back."""
+    actions = _by_name(status.actions)
+    return actions.get("to_cpu", 0) > actions.get("to_gpu", 0)
+
+
+def _by_name(actions: Mapping[Any, int]) -> dict[str, int]:
+    return {str(action.value) if isinstance(action, Enum) else str(action): times for action, times in actions.items()}
+
+
 class HostCollector(Collector):
     """Samples of the engine process; none while there is no such process."""
 
@@ -105,8 +115,8 @@ def _process(status: HostStatus | None) -> Iterable[Metric]:
         restarts.add_metric([], status.restarts)
         on_cpu.add_metric([], status.on_cpu)
         recoveries.add_metric([], status.out_of_memory)
-        for action, times in status.actions.items():
-            actions.add_metric([str(action.value) if isinstance(action, Enum) else str(action)], times)
+        for action, times in _by_name(status.actions).items():
+            actions.add_metric([action], times)
     return up, restarts, on_cpu, actions, recoveries
 
 

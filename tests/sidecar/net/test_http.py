@@ -17,7 +17,8 @@ import pytest
 
 from barnabeenet_sidecar.engines.catalogue import Engines, choose
 from barnabeenet_sidecar.gpu.nvml import Reading
-from barnabeenet_sidecar.net import http_ready
+from barnabeenet_sidecar.gpu.watchdog import Action
+from barnabeenet_sidecar.net import http, http_ready
 from barnabeenet_sidecar.net.http import HttpServer
 from barnabeenet_sidecar.net.http_guard import http_token
 from barnabeenet_sidecar.telemetry.metrics import Metrics
@@ -143,7 +144,7 @@ class Host:
     claimed_mb: int = 7168
     budget_mb: int = 16_000
     on_cpu: bool = False
-    actions: dict[str, int] = field(default_factory=dict)
+    actions: dict[Action, int] = field(default_factory=dict)
     out_of_memory: int = 0
     reading: Reading | None = None
 
@@ -183,24 +184,30 @@ async def test_an_engine_process_that_is_down_is_a_warning_while_the_embedded_en
     serving.readiness.observe(lambda: http_ready.engine_process(host))
     assert (await report(serving))[1]["dependencies"][
         "engine process"
-    ] == "it serves parakeet, kokoro on cuda; 0 restarts"
+    ] == "it serves parakeet, kokoro on the GPU; 0 restarts"
     host.ready, host.restarts = False, 3
     status, told = await report(serving)
     assert (status, told["status"]) == (200, "ready")
     assert "engine process: it does not serve, after 3 restarts" in told["warnings"]
 
 
-async def test_engines_that_went_to_the_processor_are_a_warning(server: HttpServer) -> None:
-    server.readiness.observe(lambda: http_ready.engine_process(Host(on_cpu=True)))
-    _, told = await report(server)
-    assert any("on the processor, as the GPU is not well" in warning for warning in told["warnings"])
-
-
 @pytest.mark.parametrize(
     ("dependency", "warning"),
     [
-        (http_ready.gpu(Reading(8000, 16_000, 61)), None),
-        (http_ready.gpu(None), "GPU: it does not answer"),
+        (http_ready.engine_process(None), None),
+        (http_ready.engine_process(Host(device="cpu", on_cpu=True)), None),
+        (http_ready.gpu(None), None),
+        (http_ready.gpu(Host(reading=Reading(8000, 16_000, 61))), None),
+        (http_ready.gpu(Host(device="cpu", on_cpu=True)), None),
+        (http_ready.gpu(Host(actions={Action.TO_CPU: 1, Action.TO_GPU: 1})), None),
+        (
+            http_ready.gpu(Host(device="cpu", on_cpu=True, actions={Action.TO_CPU: 1})),
+            "GPU: it is not well, and its engines run on the processor",
+        ),
+        (
+            http_ready.gpu(Host("cpu", on_cpu=True, actions={Action.TO_CPU: 1}, reading=Reading(15_900, 16_000, 61))),
+            "GPU: it is not well, and its engines run on the processor: 15900 of 16000 MB in use, 61 C",
+        ),
         (http_ready.model_store({"minilm-l6-v2": "1"}, None), None),
         (http_ready.model_store({}, None), None),
         (http_ready.model_store({}, "kokoro-82m-v1.0 1 is damaged"), "model store: kokoro-82m-v1.0 1 is damaged"),
@@ -255,12 +262,7 @@ async def test_an_unknown_path_is_not_found_and_the_others_are_named(server: Htt
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [
-        ("POST", "/health", "GET"),
-        ("HEAD", "/ready", "GET"),
-        ("GET", "/benchmark", "POST"),
-        ("DELETE", "/metrics", "GET"),
-    ],
+    [("POST", "/health", "GET,HEAD"), ("GET", "/benchmark", "POST"), ("DELETE", "/latency", "GET")],
 )
 async def test_a_method_that_is_not_meant_is_refused_with_the_right_one(
     server: HttpServer, method: str, path: str, allowed: str
@@ -271,6 +273,14 @@ async def test_a_method_that_is_not_meant_is_refused_with_the_right_one(
     ):
         assert response.status == 405
         assert response.headers["Allow"] == allowed
+
+
+async def test_a_probe_may_ask_for_the_head_alone(server: HttpServer) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.head(f"http://127.0.0.1:{server.port}/health") as response,
+    ):
+        assert (response.status, await response.read()) == (200, b"")
 
 
 async def test_endpoints_are_counted_with_their_status(server: HttpServer, metrics: Metrics) -> None:
@@ -360,3 +370,22 @@ async def test_closing_ends_open_connections_and_frees_the_port(engines: Engines
     other = HttpServer(engines, metrics, token=TOKEN)
     await other.start("127.0.0.1", port)
     await other.close()
+
+
+async def test_a_body_that_drips_in_with_the_token_is_cut_off_all_the_same(
+    engines: Engines, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "_ANSWER_S", 0.1)
+    server = HttpServer(engines, metrics, token=TOKEN, connection_s=0.1, verify_s=0.2)
+    await server.start("127.0.0.1", 0)
+    await engines.voice_print.load()
+    head = f"POST /speaker/verify HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {http_token(TOKEN)}\r\n"
+    async with dial(server) as (reader, writer):
+        writer.write(
+            head.encode() + b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\n\r\n--x"
+        )
+        started = asyncio.get_running_loop().time()
+        with suppress(ConnectionResetError):
+            assert b"did not end within 0.2 s" in await reader.read()
+        assert 0.2 < asyncio.get_running_loop().time() - started < 2
+    await server.close()
