@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 import random
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 from barnabeenet_sidecar.gpu.queue import Kind, Priority
 
@@ -54,7 +54,10 @@ class Fifo:
 
 @dataclass
 class Times:
-    """What became of a crowd: milliseconds that short work waited, and took in all; sentences of the long texts."""
+    """What became of a crowd: sentences of the long texts, and milliseconds that short work waited and took in all.
+
+    Who still waits at the end has waited until then.
+    """
 
     waits_ms: list[float] = field(default_factory=list)
     answers_ms: list[float] = field(default_factory=list)
@@ -103,10 +106,21 @@ class Crowd:
             await asyncio.sleep(chance.expovariate(1 / self.think_s))
             started = time.perf_counter()
             if self.clips:
-                async with turns.turn(Priority.SHORT, Kind.RECOGNITION) as turn:
-                    await self.bare.recognise(chance.choice(self.clips).pcm)
-                times.waits_ms.append(turn.waited_s * 1000)
-            async with turns.turn(Priority.SHORT, Kind.SYNTHESIS) as turn:
-                await self.bare.speak(chance.choice(REPLIES))
-            times.waits_ms.append(turn.waited_s * 1000)
+                clip = chance.choice(self.clips)
+                await _short(turns, Kind.RECOGNITION, self.bare.recognise(clip.pcm), times)
+            await _short(turns, Kind.SYNTHESIS, self.bare.speak(chance.choice(REPLIES)), times)
             times.answers_ms.append((time.perf_counter() - started) * 1000)
+
+
+async def _short(turns: Turns, kind: Kind, work: Coroutine[Any, Any, object], times: Times) -> None:
+    since, came = time.perf_counter(), False
+    try:
+        async with turns.turn(Priority.SHORT, kind) as turn:
+            came = True
+            times.waits_ms.append(turn.waited_s * 1000)
+            await work
+    finally:
+        if not came:
+            # The time is over. Left out, those who waited longest would not count.
+            times.waits_ms.append((time.perf_counter() - since) * 1000)
+            work.close()

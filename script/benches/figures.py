@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 import json
 import math
+import os
 from statistics import median
 import subprocess
 import sys
@@ -21,6 +22,9 @@ from .client import ClientError
 Figures: TypeAlias = dict[str, float]
 _FAILURES = (ClientError, ProcessFailed, SidecarError, TimeoutError, OSError, subprocess.CalledProcessError)
 
+# Of all cores: with more work than this beside it, a bench waits for the scheduler.
+_BUSY = 0.25
+
 
 def percentile(samples: Sequence[float], percent: float) -> float:
     """The smallest sample that so many per cent of all are not above; raises ValueError without samples."""
@@ -30,7 +34,9 @@ def percentile(samples: Sequence[float], percent: float) -> float:
 
 
 def spread(name: str, samples_ms: Sequence[float], suffix: str = "") -> Figures:
-    """Median and 95th percentile of a time, as `<name>_median<suffix>` and `<name>_p95<suffix>`."""
+    """Median and 95th percentile of a time, as `<name>_median<suffix>` and `<name>_p95<suffix>`; raises ProcessFailed."""
+    if not samples_ms:
+        raise ProcessFailed(f"{name}{suffix}: nothing was answered in all the time; give it more, or a quieter machine")
     return {
         f"{name}_median{suffix}": round(median(samples_ms), 2),
         f"{name}_p95{suffix}": round(percentile(samples_ms, 95), 2),
@@ -61,8 +67,11 @@ def main(
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options(parser)
     asked = parser.parse_args()
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load > cores * _BUSY:
+        note(f"this machine is busy (load {load:.1f} on {cores} cores): times will be longer than they are")
     try:
-        found = asyncio.run(run(asked))
+        found = asyncio.run(run(asked)) | {"load_before": round(load, 2)}
     except _FAILURES as error:
         note(f"error: {error or type(error).__name__}")
         return 2

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 
+from benches.busy_sidecar import quantile
 from benches.figures import Figures, main, percentile, spread, table
 from benches.load import Answers
 from benches.overhead import Pairs
 from benches.speech import Clip, spoken_part, tale
+from home.process import ProcessFailed
 import pytest
 
 from barnabeenet_sidecar.engines.base import SAMPLE_BYTES, SAMPLE_RATE_HZ
@@ -26,8 +28,19 @@ def test_a_percentile_is_a_sample_that_so_many_are_not_above() -> None:
         percentile([], 95)
 
 
+def test_a_quantile_lies_within_its_bucket() -> None:
+    cumulative = {0.005: 50.0, 0.01: 90.0, 0.025: 100.0, float("inf"): 100.0}
+    assert quantile(cumulative, 0.5) == 0.005
+    assert quantile(cumulative, 0.95) == pytest.approx(0.0175)
+    assert quantile({0.005: 1.0, float("inf"): 100.0}, 0.95) == 0.005  # all that is known of the rest is: not less
+    with pytest.raises(ValueError, match="samples"):
+        quantile({}, 0.95)
+
+
 def test_a_spread_names_its_figures_after_what_was_measured() -> None:
     assert spread("wait_ms", [1.0, 2.0, 9.0], "_fifo") == {"wait_ms_median_fifo": 2.0, "wait_ms_p95_fifo": 9.0}
+    with pytest.raises(ProcessFailed, match="wait_ms_fifo: nothing was answered"):
+        spread("wait_ms", [], "_fifo")
 
 
 def test_overhead_is_the_median_of_differences_not_the_difference_of_medians() -> None:
@@ -76,7 +89,24 @@ def test_the_last_line_is_json(capsys: pytest.CaptureFixture[str], monkeypatch: 
 
     monkeypatch.setattr("sys.argv", ["bench", "--json"])
     assert main("queue", None, lambda _: None, run) == 0
-    assert json.loads(capsys.readouterr().out) == {"bench": "queue", "figures": {"short_wait_ms_p95": 3.5}}
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last["bench"] == "queue"
+    assert last["figures"].pop("load_before") >= 0
+    assert last["figures"] == {"short_wait_ms_p95": 3.5}
+
+
+@pytest.mark.parametrize(("load", "told"), [(64.0, True), (0.0, False)])
+def test_a_busy_machine_is_told_of(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, load: float, told: bool
+) -> None:
+    async def run(_: argparse.Namespace) -> Figures:
+        return {}
+
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("sys.argv", ["bench"])
+    assert main("queue", None, lambda _: None, run) == 0
+    assert ("busy" in capsys.readouterr().err) is told
 
 
 def test_a_person_reads_a_table() -> None:

@@ -1,8 +1,9 @@
-"""The bench's arithmetic, and what it says when there is nothing to compare."""
+"""The bench's arithmetic, what it says when there is nothing to compare, and which benches there are."""
 
 from __future__ import annotations
 
 from pathlib import Path
+import subprocess
 
 import pytest
 
@@ -50,3 +51,12 @@ def test_the_sample_is_spread_over_the_known_commands(recordings: Path) -> None:
 
 def test_without_recordings_there_is_no_sample(tmp_path: Path) -> None:
     assert sample(tmp_path, 16) == []
+
+
+@pytest.mark.parametrize("name", ["", "nothing", "../home/bench_voice", "voice.py"])
+def test_without_the_name_of_a_bench_the_benches_are_told(root: Path, name: str) -> None:
+    told = subprocess.run([root / "script" / "bench", name], capture_output=True, text=True, check=False)
+    assert told.returncode == 1
+    assert told.stdout == ""
+    listed = told.stderr.partition("one of: ")[2].partition(" (")[0].split()
+    assert {"voice", "sidecar", "queue"} <= set(listed)
