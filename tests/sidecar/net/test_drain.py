@@ -155,6 +155,15 @@ async def test_what_is_cancelled_during_the_drain_is_not_waited_for(household: H
     assert household.handler.working == 0
 
 
+async def test_a_home_that_hangs_up_is_not_waited_for(household: Household, dial: Any) -> None:
+    home = await endless(await dial(household.server))
+    draining = household.begin()
+    await until(home, "barnabeenet-draining")
+    await home.close()
+    await asyncio.wait_for(draining, 10)
+    assert household.requests() == 0
+
+
 async def test_a_mistake_during_the_drain_is_told_and_ends_the_conversation(household: Household, dial: Any) -> None:
     home = await endless(await dial(household.server))
     draining = household.begin()
