@@ -17,6 +17,7 @@ from .errors import EngineUnavailable, SidecarError
 from .gpu.engine_host import EngineHost
 from .gpu.hosted import EngineName, Hosted
 from .gpu.nvml import Nvml
+from .models.errors import ModelError
 from .models.store import Store
 
 _LOGGER = logging.getLogger(__name__)
@@ -131,7 +132,10 @@ def _find(
     found: dict[EngineName, Hosted] = {}
     absent: dict[EngineName, str] = {}
     # The store would make its folder.
-    store = Store(data_dir) if (data_dir / "models").is_dir() else None
+    try:
+        store = Store(data_dir) if (data_dir / "models").is_dir() else None
+    except ModelError as error:
+        return {}, {engine: str(error) for engine in wanted}
     for engine in wanted:
         models = _MODELS[engine]
         folders, problems = _folders(store, models) if store else ([], {})

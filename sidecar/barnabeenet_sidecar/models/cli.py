@@ -6,9 +6,13 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import closing
+from itertools import accumulate
 import os
+import shutil
 import sys
 
+from .bell import ring
+from .errors import ManifestError
 from .manifest import Model
 from .progress import display, size
 from .registry import Deployment
@@ -48,6 +52,11 @@ async def list_models(store: Store, _options: argparse.Namespace) -> int:
     rows = [_here(item, store.manifest.get(item.model)) for item in deployments]
     rows += [_to_pull(model) for model in store.manifest.values() if (model.name, model.version) not in here]
     _table(("MODEL", "VERSION", "STATUS", "DOES", "SIZE", "VRAM", "LICENCE", "DEPLOYED"), sorted(rows))
+    for item in deployments:
+        if item.damage:
+            _say(f"{item.model} {item.version} is damaged: {item.damage}")
+    if store.problem is not None:
+        raise ManifestError(store.problem)
     return 0
 
 
@@ -57,6 +66,7 @@ async def pull(store: Store, options: argparse.Namespace) -> int:
         with closing(display(sys.stderr)) as progress:
             files = await store.pull(model, _user(), progress)
         _say(files.notice or f"{model} {files.version} serves")
+        _ring(store)
     return 0
 
 
@@ -65,13 +75,17 @@ async def verify(store: Store, options: argparse.Namespace) -> int:
     verdicts = await asyncio.to_thread(lambda: list(store.verify(options.model)))
     for verdict in verdicts:
         _say(f"{verdict.model} {verdict.version}: {verdict.damage or 'every byte is right'}")
-    return 1 if any(verdict.damage for verdict in verdicts) else 0
+    if not any(verdict.damage for verdict in verdicts):
+        return 0
+    _ring(store)
+    return 1
 
 
 async def activate(store: Store, options: argparse.Namespace) -> int:
     """Makes a version serve."""
     await asyncio.to_thread(store.activate, options.model, options.version, _user())
     _say(f"{options.model} {options.version} serves")
+    _ring(store)
     return 0
 
 
@@ -79,6 +93,7 @@ async def rollback(store: Store, options: argparse.Namespace) -> int:
     """Goes back to the version before."""
     version = await asyncio.to_thread(store.rollback, options.model, _user())
     _say(f"{options.model} {version} serves")
+    _ring(store)
     return 0
 
 
@@ -90,7 +105,7 @@ async def rm(store: Store, options: argparse.Namespace) -> int:
 
 
 def _here(item: Deployment, model: Model | None) -> tuple[str, ...]:
-    status = f"damaged: {item.damage}" if item.damage else str(item.status)
+    status = "damaged" if item.damage else str(item.status)
     deployed = f"{item.deployed_at:%Y-%m-%d %H:%M} UTC by {item.deployed_by}"
     return (item.model, item.version, status, *_traits(model, item.size), deployed)
 
@@ -108,10 +123,20 @@ def _traits(model: Model | None, bytes_: int | None) -> tuple[str, ...]:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Leaves out the last columns where a terminal has no room for them."""
     lines = [head, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    shown = sum(room is None or ends <= room for ends in accumulate(widths, lambda ends, width: ends + 2 + width))
     for line in lines:
-        _say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        _say("  ".join(cell.ljust(width) for cell, width in zip(line[:shown], widths, strict=False)).rstrip())
+    if shown < len(head):
+        _say(f"(a wider terminal shows {', '.join(head[shown:])})")
+
+
+def _ring(store: Store) -> None:
+    if ring(store.bell):
+        _say("the sidecar that serves takes it over now: its log says how that went")
 
 
 def _user() -> str:

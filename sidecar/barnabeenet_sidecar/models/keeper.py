@@ -8,6 +8,7 @@ import logging
 from typing import Any, Final, TypeAlias
 
 from ..errors import Busy, Draining, EngineFailed, SidecarError
+from .bell import Bell
 from .errors import ModelError
 from .registry import Deployment
 from .store import Store
@@ -39,6 +40,9 @@ class Keeper:
         self._seeing_through: set[asyncio.Task[str]] = set()
         self._working: asyncio.Task[str] | None = None
         self._is_closed = False
+        self._bell: Bell | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._rung = asyncio.Event()
 
     @property
     def is_busy(self) -> bool:
@@ -51,8 +55,20 @@ class Keeper:
         return {model: deployment.version for model, deployment in (self._serving or {}).items()}
 
     async def start(self) -> None:
-        """Notes what serves now, before the engines load it; raises ModelError."""
-        self._serving = await asyncio.to_thread(lambda: self._open_store().serving())
+        """Notes what serves now, before the engines load it, and listens to the command line from here on; never raises.
+
+        A store that cannot be used is told in the log: the embedded engines need none.
+        """
+        try:
+            store = await self.store()
+            self._serving = await asyncio.to_thread(store.serving)
+        except ModelError as err:
+            _LOGGER.warning("there are no models: %s", err)
+            return
+        if store.problem is not None:
+            _LOGGER.warning("the home's own models cannot be pulled: %s", store.problem)
+        self._bell = Bell(store.bell, self._rung.set)
+        self._following = asyncio.create_task(self._follow(), name="changes of models by commands")
 
     async def store(self) -> Store:
         """The store, to be looked at from threads; raises ModelError."""
@@ -97,10 +113,31 @@ class Keeper:
     async def close(self) -> None:
         """Stops what runs and refuses what comes; a pull goes on from there another time."""
         self._is_closed = True
+        if self._bell is not None:
+            self._bell.close()
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait([self._following])
         if self._working is not None:
             self._working.cancel()
         if self._seeing_through:
             await asyncio.wait(self._seeing_through)
+
+    async def _follow(self) -> None:
+        while True:
+            await self._rung.wait()
+            self._rung.clear()
+            if self._seeing_through:
+                await asyncio.wait(self._seeing_through)
+            try:
+                await self.refresh(by="a command")
+            except Busy:
+                # What is under way looks at the registry when it ends.
+                continue
+            except SidecarError as err:
+                _LOGGER.warning("what was changed by a command is not taken over: %s", err)
+            except Exception:
+                _LOGGER.exception("what was changed by a command could not be taken over")
 
     def _claim(self, doing: str) -> None:
         if self._is_closed:

@@ -17,6 +17,11 @@ class Layout:
         """The registry's database."""
         return self.root / "registry.sqlite"
 
+    @property
+    def bell(self) -> Path:
+        """The pipe through which a sidecar that serves hears of changes."""
+        return self.root / "bell"
+
     def version(self, model: str, version: str) -> Path:
         """The files of a version that is whole."""
         return self.root / "versions" / model / version

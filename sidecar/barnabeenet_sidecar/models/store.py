@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 import shutil
 
 from . import manifest
-from .errors import Damaged, ModelError, NoUsableVersion, PullFailed, RegistryError, UnknownModel
+from .errors import Damaged, ManifestError, ModelError, NoUsableVersion, PullFailed, RegistryError, UnknownModel
 from .integrity import check
 from .layout import Layout
 from .lock import locked
@@ -46,11 +47,24 @@ class Store:
     """The models under a data folder. All methods but `pull` block, `verify` for seconds: call them from a thread."""
 
     def __init__(self, data_dir: Path, *, hub_url: str = HUB_URL) -> None:
-        """Reads the manifests and the registry, which it makes if need be; raises ModelError."""
-        self.manifest = manifest.load(data_dir / "models.toml")
+        """Reads the manifests and the registry, which it makes if need be; raises ModelError.
+
+        What is wrong in the home's own manifest is in `problem`: its models cannot be pulled then, but whatever is here
+        goes on.
+        """
+        self.problem: str | None = None
+        try:
+            self.manifest = manifest.load(data_dir / "models.toml")
+        except ManifestError as err:
+            self.manifest, self.problem = manifest.load(), str(err)
         self._layout = Layout(data_dir / "models")
         self._registry = Registry(self._layout.registry)
         self._hub_url = hub_url
+
+    @property
+    def bell(self) -> Path:
+        """Where a sidecar that serves hears of changes; see `bell`."""
+        return self._layout.bell
 
     def deployments(self, model: str | None = None) -> list[Deployment]:
         """What is here, of one model or of all."""
@@ -128,8 +142,11 @@ class Store:
     async def pull(self, model: str, by: str, report: Report = lambda _: None) -> ModelFiles:
         """Brings the manifest's version here and makes it serve; goes on from an interrupted pull.
 
-        Raises PullFailed, or another ModelError, whose text says what goes on serving.
+        Raises PullFailed, whose text says what goes on serving, or another ModelError.
         """
+        if self.problem is not None:
+            # The model may be one of the home's own, or meant to take the place of the packaged one.
+            raise ManifestError(self.problem)
         entry = self.manifest.get(model)
         if entry is None:
             raise self._absent(model)
@@ -201,7 +218,10 @@ class Store:
             return UnknownModel(f"this version of {model} is not here: `models list` shows what is")
         if model in self.manifest:
             return NoUsableVersion(f"{model} is not here: {_pull_command(model)}")
-        return UnknownModel(f"there is no model {model}; there are: {', '.join(sorted(self.manifest))}")
+        names = sorted({*self.manifest, *(item.model for item in self._registry.deployments())})
+        nearest = _nearest(model, names)
+        meant = f": did you mean {' or '.join(nearest)}?" if nearest else f"; there are: {', '.join(names)}"
+        return UnknownModel(f"there is no model {model}{meant}")
 
     def _nothing_to_open(self, model: str) -> ModelError:
         deployments = self._registry.deployments(model)
@@ -210,6 +230,12 @@ class Store:
         damaged = [f"{model} {item.version} is damaged ({item.damage})" for item in deployments if item.damage]
         reason = "; ".join(damaged) or f"no version of {model} is active"
         return NoUsableVersion(f"{reason}: {_pull_command(model)}, or activate another version")
+
+
+def _nearest(typed: str, names: Sequence[str]) -> Sequence[str]:
+    """The names that begin as the typed one, or else look like it."""
+    typed = typed.casefold()
+    return [name for name in names if name.startswith(typed)] or get_close_matches(typed, names, n=2)
 
 
 def _pull_command(model: str) -> str:

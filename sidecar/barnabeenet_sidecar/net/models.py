@@ -70,6 +70,8 @@ class ModelsRequest(Request):
         store = await self._keeper.store()
         entries = await asyncio.to_thread(_entries, store)
         text = text or f"{sum(entry['status'] != 'to_pull' for entry in entries)} versions are here"
+        if action == "list" and store.problem is not None:
+            text += f"; the home's own models cannot be pulled: {store.problem}"
         return [ModelsReady(text[:TEXT_MAX_CHARS], entries[:MODELS_MAX]).event()]
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from barnabeenet_sidecar.models import cli
-from barnabeenet_sidecar.models.errors import PullFailed
+from barnabeenet_sidecar.models.errors import ManifestError, PullFailed
 from barnabeenet_sidecar.models.store import Store
 
 FILES = {"model.onnx": b"weights" * 1000}
@@ -72,8 +72,11 @@ async def test_list_shows_damage_and_models_that_left_the_manifest(
     store.open("ears")
     (home.data_dir / "models.toml").unlink()
     await run(Store(home.data_dir), "list")
-    rows = table(capsys.readouterr().out)
-    assert rows["ears", "2"].startswith("damaged: model.onnx is missing 7.0 kB 20")
+    printed = capsys.readouterr().out
+    *lines, said = printed.splitlines()
+    assert said == "ears 2 is damaged: model.onnx is missing"
+    rows = table("\n".join(lines))
+    assert rows["ears", "2"].startswith("damaged 7.0 kB 20")
     assert rows["ears", "1"].startswith("active 7.0 kB")
 
 
@@ -83,6 +86,36 @@ async def test_columns_stand_under_their_heads(store: Store, capsys: pytest.Capt
     at = head.index("STATUS")
     assert {line[at - 1] for line in lines} == {" "}
     assert all(line[at] != " " for line in lines)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 200])
+async def test_list_fits_the_terminal_and_says_what_it_leaves_out(
+    store: Store, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    await run(store, "list")
+    lines = terminal.getvalue().splitlines()
+    assert max(map(len, lines)) <= columns
+    shown = lines[0].split()
+    assert shown[:3] == ["MODEL", "VERSION", "STATUS"]
+    left_out = ["DOES", "SIZE", "VRAM", "LICENCE", "DEPLOYED"][len(shown) - 3 :]
+    assert (lines[-1] == f"(a wider terminal shows {', '.join(left_out)})") == bool(left_out)
+    assert ("SIZE" in shown) == (columns >= 80)
+
+
+async def test_list_shows_what_is_here_and_then_what_is_wrong_in_the_homes_manifest(
+    store: Store, home: Fixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home.data_dir / "models.toml").write_text("[[model]")
+    with pytest.raises(ManifestError, match="not valid TOML"):
+        await run(Store(home.data_dir), "list")
+    assert table(capsys.readouterr().out)["ears", "2"].startswith("active")
 
 
 async def test_pull_shows_progress_on_stderr_and_the_end_on_stdout(
@@ -99,10 +132,6 @@ async def test_pull_shows_progress_on_stderr_and_the_end_on_stdout(
 async def test_pull_draws_a_bar_on_a_terminal(
     store: Store, home: Fixture, shelf: Fixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     shelf.files["3/model.onnx"] = FILES["model.onnx"]
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     await run(home.offers("3", FILES), "pull", "ears")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+import os
 from pathlib import Path
+import sys
 import threading
 from typing import Any
 
 import pytest
 
 from barnabeenet_sidecar.errors import Busy, Draining, EngineFailed, EngineUnavailable
-from barnabeenet_sidecar.models.errors import Damaged, PullFailed, UnknownModel
+from barnabeenet_sidecar.models.bell import ring
+from barnabeenet_sidecar.models.errors import Damaged, PullFailed, RegistryError, UnknownModel
 from barnabeenet_sidecar.models.keeper import Keeper
 from barnabeenet_sidecar.models.store import Store
 from barnabeenet_sidecar.models.threads import to_thread_whole
@@ -196,6 +199,85 @@ async def test_what_the_command_line_changed_is_taken_over_when_told(
     Store(home.data_dir).rollback("ears", "anna")
     await keeper.refresh(by="the command line")
     assert engine.loaded == ["1"]
+
+
+async def serving(engine: Engine, count: int) -> list[str]:
+    """What the engines have loaded, once it is so many."""
+    async with asyncio.timeout(10):
+        while len(engine.loaded) < count:
+            await asyncio.sleep(0)
+    return engine.loaded
+
+
+async def test_a_sidecar_that_serves_hears_of_what_a_command_changed(
+    keeper: Keeper, engine: Engine, home: Fixture
+) -> None:
+    for expected in (["1"], ["1", "2"]):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "barnabeenet_sidecar", "models", "--data-dir", home.data_dir, "rollback", "ears"),
+            stdout=asyncio.subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        out, _ = await process.communicate()
+        assert out.decode().splitlines() == [
+            f"ears {expected[-1]} serves",
+            "the sidecar that serves takes it over now: its log says how that went",
+        ]
+        assert await serving(engine, len(expected)) == expected
+
+
+async def test_a_ring_in_the_middle_of_a_change_is_answered_after_it(
+    keeper: Keeper, engine: Engine, home: Fixture, shelf: Fixture
+) -> None:
+    shelf.faults["3/model.onnx"] = [shelf.stall_after(1)]
+    asking = asyncio.create_task(keeper.change("pulling", pull, by="a home"))
+    while not shelf.asked or shelf.asked[-1][0] != "3/model.onnx":
+        await asyncio.sleep(0)
+    store = Store(home.data_dir)
+    store.rollback("ears", "anna")
+    assert ring(store.bell)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert await serving(engine, 1) == ["1"]
+
+
+async def test_when_nobody_serves_nobody_hears(keeper: Keeper, home: Fixture) -> None:
+    bell = Store(home.data_dir).bell
+    assert ring(bell)
+    await keeper.close()
+    assert not ring(bell)
+    bell.unlink()
+    assert not ring(bell)
+
+
+async def test_what_lies_in_the_place_of_the_bell_is_left_alone(home: Fixture, engine: Engine) -> None:
+    store = home.offers("3", FILES)
+    store.bell.write_bytes(b"somebody's")
+    keeper = Keeper(lambda: Store(home.data_dir), engine.changed)
+    await keeper.start()
+    assert not ring(store.bell)
+    await keeper.close()
+    assert store.bell.read_bytes() == b"somebody's"
+
+
+async def test_a_bell_that_rings_all_the_time_never_blocks_who_rings(keeper: Keeper, home: Fixture) -> None:
+    bell = Store(home.data_dir).bell
+    # More than a pipe holds, and the loop has no chance to read in between.
+    assert all(ring(bell) for _ in range(70_000))
+
+
+async def test_a_registry_that_cannot_be_used_is_told_and_the_sidecar_starts(
+    home: Fixture, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    (home.data_dir / "models").mkdir()
+    (home.data_dir / "models" / "registry.sqlite").write_bytes(b"no database" * 1000)
+    keeper = Keeper(lambda: Store(home.data_dir), engine.changed)
+    await keeper.start()
+    assert "there are no models: the model registry" in caplog.text
+    with pytest.raises(RegistryError):
+        await keeper.change("rolling back", rollback, by="a home")
+    await keeper.close()
 
 
 async def test_closing_ends_a_pull_that_another_time_goes_on(keeper: Keeper, shelf: Fixture, engine: Engine) -> None:

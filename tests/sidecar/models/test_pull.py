@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 import hashlib
 from pathlib import Path
+import re
 import shutil
 import socket
 import sys
@@ -551,6 +552,21 @@ async def test_a_package_or_file_that_is_not_installed_is_said(home: Fixture, pa
     store = home.offers("1", {"pretrained.pt": WEIGHTS}, source=f'{{ type = "package", package = "{name}" }}')
     with pytest.raises(PullFailed, match=f"package {name} is not installed with pretrained.pt: install it"):
         await store.pull("ears", "anna")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("parakeet", "parakeet-tdt-0.6b-v3 or parakeet-tdt-0.6b-v3-int8"),
+        ("Kokoro", "kokoro-82m-v1.0"),
+        ("kokoro-82m-v1.1", "kokoro-82m-v1.0"),
+        ("wisper-small", "whisper-small"),
+        ("er", "ears"),
+    ],
+)
+async def test_a_name_with_a_slip_is_answered_with_what_may_be_meant(offered: Fixture, typed: str, meant: str) -> None:
+    with pytest.raises(UnknownModel, match=re.escape(f"there is no model {typed}: did you mean {meant}?")):
+        await offered.pull(typed, "anna")
 
 
 async def test_a_model_that_nobody_knows_is_said_with_those_there_are(offered: Fixture) -> None:

@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 
-from barnabeenet_sidecar.models.errors import Damaged, ModelError, NoUsableVersion, RegistryError, UnknownModel
+from barnabeenet_sidecar.models.errors import (
+    Damaged,
+    ManifestError,
+    ModelError,
+    NoUsableVersion,
+    RegistryError,
+    UnknownModel,
+)
 from barnabeenet_sidecar.models.registry import Status
 from barnabeenet_sidecar.models.store import Store
 
@@ -247,6 +254,18 @@ async def test_when_none_is_active_an_archived_one_can_be_chosen(store: Store, h
         store.open("ears")
     store.activate("ears", "1", "anna")
     assert store.open("ears").version == "1"
+
+
+@pytest.mark.faults
+async def test_a_homes_manifest_that_is_wrong_stops_pulls_and_nothing_else(store: Store, home: Fixture) -> None:
+    (home.data_dir / "models.toml").write_text("[[model]")
+    store = Store(home.data_dir)
+    assert store.problem is not None
+    assert store.open("ears").version == "2"
+    assert store.rollback("ears", "anna") == "1"
+    store.activate("ears", "2", "anna")
+    with pytest.raises(ManifestError, match="not valid TOML"):
+        await store.pull("kokoro-82m-v1.0", "anna")
 
 
 def test_measurements_are_kept_with_the_version(store: Store) -> None:
