@@ -63,7 +63,12 @@ class EngineLife:
 
     async def preload(self) -> None:
         """Loads what is important; what cannot be loaded is logged. Raises EngineFailed when the process died of it."""
-        await self._vram.preload()
+        try:
+            await self._vram.preload()
+        except EngineFailed:
+            raise
+        except Exception:
+            _LOGGER.exception("not all engines could be loaded")
         self._preloading = False
 
     async def ensure(self, engine: EngineName) -> None:
