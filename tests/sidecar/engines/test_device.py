@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import os
 from pathlib import Path
 import sys
 from types import SimpleNamespace
+from typing import Literal
 
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
@@ -18,6 +20,7 @@ from barnabeenet_sidecar.engines.device import (
     ctranslate2_device,
     failure,
     onnx_device,
+    use_device,
 )
 from barnabeenet_sidecar.engines.model_folder import ModelFolder
 from barnabeenet_sidecar.errors import EngineFailed, EngineUnavailable
@@ -157,3 +160,55 @@ def test_a_missing_file_is_told_with_the_command_that_brings_it(tmp_path: Path) 
         folder.precision("m", CPU)
     (tmp_path / "b").touch()
     assert folder.file("a", "b") == tmp_path / "b"
+
+
+# Bound to one or the other
+
+
+@pytest.fixture
+def bound() -> Iterator[Callable[[Literal["auto", "cuda", "cpu"]], None]]:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    yield use_device
+    use_device("auto")
+    if visible is None:
+        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    else:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
+
+
+@pytest.mark.parametrize("device_of", [onnx_device, ctranslate2_device])
+def test_bound_to_the_processor_nobody_even_looks_for_a_gpu(
+    gpu: Callable[..., SimpleNamespace],
+    bound: Callable[[str], None],
+    device_of: Callable[[], Device],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake = gpu("NVIDIA Something")
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)
+    bound("cpu")
+    assert device_of() == CPU
+    assert fake.calls == []
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_bound_to_a_gpu_it_takes_the_one_that_is_there(
+    gpu: Callable[..., SimpleNamespace], bound: Callable[[str], None]
+) -> None:
+    gpu("NVIDIA Something")
+    bound("cuda")
+    assert onnx_device() == GPU
+
+
+@pytest.mark.parametrize(("device_of", "library"), [(onnx_device, "onnxruntime"), (ctranslate2_device, "CTranslate2")])
+def test_bound_to_a_gpu_that_is_not_there_it_says_what_to_do(
+    gpu: Callable[..., SimpleNamespace],
+    bound: Callable[[str], None],
+    device_of: Callable[[], Device],
+    library: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpu(None)
+    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 0)
+    bound("cuda")
+    with pytest.raises(EngineUnavailable, match=f"{library} finds no GPU .* set device to auto"):
+        device_of()
