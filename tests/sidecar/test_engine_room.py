@@ -114,6 +114,7 @@ async def test_the_models_that_are_here_serve(settings: Callable[..., Settings],
     room = await opened(settings(tts="auto"))
     assert await words(room.engines.stt.get()) == "turn on the loose light"
     assert room.engines.tts.get().voices[0].name == "af_heart"
+    assert room.engines.tts.get().info.version.endswith(", kokoro-82m-v1.0 tiny")
     assert room.host is not None
     assert sorted(room.host.loaded) == ["kokoro-82m-v1.0", "parakeet-tdt-0.6b-v3"]
     assert room.engines.stt.left_out == room.engines.tts.left_out == {}

@@ -16,6 +16,11 @@ class ModelFolder:
     name: str
     path: Path
 
+    @property
+    def version(self) -> str:
+        """The version of the files: the store gives each a folder of its own."""
+        return self.path.name
+
     def file(self, *names: str) -> Path:
         """The first of some files that is here; raises EngineUnavailable."""
         for name in names:

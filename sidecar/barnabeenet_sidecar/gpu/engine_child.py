@@ -61,6 +61,7 @@ class Engines:
         return Answer(
             {
                 "model": model.name,
+                "version": model.version,
                 "languages": list(engine.info.languages),
                 "voices": [(voice.name, voice.description, voice.language) for voice in getattr(engine, "voices", ())],
                 "placement": engine.placement,

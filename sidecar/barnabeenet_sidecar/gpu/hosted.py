@@ -41,6 +41,7 @@ class Described:
     """What an engine said of itself when it was loaded."""
 
     model: str
+    version: str
     languages: Sequence[str]
     voices: Sequence[Voice]
     placement: str
@@ -52,6 +53,7 @@ class Described:
         """From the engine process's answer to `load`."""
         return cls(
             model=said["model"],
+            version=said["version"],
             languages=tuple(said["languages"]),
             voices=tuple(Voice(*voice) for voice in said["voices"]),
             placement=said["placement"],

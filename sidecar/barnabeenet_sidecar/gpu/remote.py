@@ -80,10 +80,13 @@ class _Remote:
 
     @property
     def info(self) -> EngineInfo:
-        """Who this engine is; its languages are known when it has been loaded once."""
+        """Who this engine is; its languages, and its model in its version, are known when it has been loaded once."""
         described = self._host.described(self._name)
         info = self._engine.info
-        return dataclasses.replace(info, languages=described.languages) if described else info
+        if described is None:
+            return info
+        version = f"{info.version}, {described.model} {described.version}"
+        return dataclasses.replace(info, languages=described.languages, version=version)
 
     async def load(self) -> None:
         """Waits until the engine process is ready; raises EngineUnavailable when this engine cannot be loaded there."""
