@@ -11,11 +11,12 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 import re
 import tomllib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import ManifestError
+from .manifest_errors import in_words
 
 _MANIFEST_MAX_BYTES = 1_000_000
 _FILE_MAX_BYTES = 64 * 10**9
@@ -31,6 +32,11 @@ def _stays_inside(path: str) -> str:
             f'and does not end in "{PART_SUFFIX}"'
         )
     return path
+
+
+def _lower(digits: object) -> object:
+    """Some tools print checksums in capitals."""
+    return digits.lower() if isinstance(digits, str) else digits
 
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -69,7 +75,7 @@ class ModelFile(_Strict):
 
     path: RelativePath
     size: Annotated[int, Field(gt=0, le=_FILE_MAX_BYTES)] | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
 class Model(_Strict):
@@ -126,29 +132,18 @@ def _parse(content: bytes, where: str) -> dict[str, Model]:
     if len(content) > _MANIFEST_MAX_BYTES:
         raise ManifestError(f"{where} is larger than {_MANIFEST_MAX_BYTES} bytes: it is not a manifest")
     try:
-        data = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as err:
+        # Some editors put a mark before the first line.
+        data = tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as err:
+        raise ManifestError(f"{where} is not text in UTF-8 (byte {err.start}): save it as that") from err
+    except (tomllib.TOMLDecodeError, RecursionError) as err:
         raise ManifestError(f"{where} is not valid TOML: {err}") from err
     try:
         models = _File.model_validate(data).model
     except ValidationError as err:
-        raise ManifestError(
-            "\n".join(_line(where, data, problem["loc"], problem["msg"]) for problem in err.errors())
-        ) from None
+        raise ManifestError(in_words(where, data, err)) from None
     by_name = {model.name: model for model in models}
     if len(by_name) < len(models):
         doubled = next(name for name in by_name if [model.name for model in models].count(name) > 1)
         raise ManifestError(f"{where}: the model {doubled} is there twice")
     return by_name
-
-
-def _line(where: str, data: Mapping[str, Any], location: tuple[int | str, ...], message: str) -> str:
-    """One problem in words, with the model's name where it has one instead of its number."""
-    message = message.removeprefix("Value error, ")
-    match location:
-        case ("model", int(index), *field):
-            entry = data["model"][index]
-            name = entry.get("name") if isinstance(entry, dict) else None
-            model = f"model {name}" if isinstance(name, str) else f"model number {index + 1}"
-            return f"{where}: {model}: {'.'.join(map(str, field)) or 'entry'}: {message}"
-    return f"{where}: {'.'.join(map(str, location))}: {message}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import shutil
 import time
 from typing import TextIO
 
@@ -10,6 +11,7 @@ from .pull import Progress
 
 _REDRAW_S = 0.1
 _BAR_CHARS = 24
+_NAME_LEAST_CHARS = 12
 _LINE_EVERY_BYTES = 100 * 10**6
 
 
@@ -30,7 +32,7 @@ class ProgressBar:
         if now - self._drawn_at < _REDRAW_S and progress.done != progress.total:
             return
         self._drawn_at = now
-        line = f"{progress.file}  {_bar(progress)}{_amount(progress)}{self._rate(progress, now)}"
+        line = _fitting(progress.file, _bar(progress), _amount(progress) + self._rate(progress, now))
         self._stream.write(f"\r{line:<{self._width}}")
         self._stream.flush()
         self._width = len(line)
@@ -81,6 +83,16 @@ def size(count: float) -> str:
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
     return f"{count:.0f} B"
+
+
+def _fitting(file: str, bar: str, amount: str) -> str:
+    """One line of the terminal, since a longer one could not be redrawn: the file's name gives way, then the bar."""
+    room = shutil.get_terminal_size().columns - 1
+    if room < _NAME_LEAST_CHARS + 2 + len(bar) + len(amount):
+        bar = ""
+    name_chars = max(room - 2 - len(bar) - len(amount), 0)
+    name = file if len(file) <= name_chars else f"...{file[len(file) - name_chars + 3 :]}"
+    return f"{name}  {bar}{amount}"[:room]
 
 
 def _bar(progress: Progress) -> str:

@@ -55,6 +55,22 @@ def test_a_shorter_line_hides_the_one_before() -> None:
     assert len(second) == len(first)
 
 
+@pytest.mark.parametrize("columns", [20, 40, 60, 80, 120])
+def test_a_line_never_wraps(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    terminal, clock = Terminal(), Clock()
+    bar = ProgressBar(terminal, clock)
+    bar(at(0, 2_549_805_955, "encoder-model.onnx.data"))
+    clock.now_s = 60
+    bar(at(1_049_805_955, 2_549_805_955, "encoder-model.onnx.data"))
+    line = terminal.getvalue().split("\r")[-1]
+    assert len(line) < columns
+    assert ("[#" in line) == (columns >= 80)
+    assert ".onnx.data" in line or columns < 60
+    if columns >= 60:
+        assert line.endswith("41 % of 2.5 GB  17.5 MB/s  1:26 left")
+
+
 def test_the_bar_is_not_redrawn_all_the_time_but_always_at_the_end() -> None:
     terminal, clock = Terminal(), Clock()
     bar = ProgressBar(terminal, clock)
