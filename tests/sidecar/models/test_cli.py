@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from barnabeenet_sidecar.models import cli
-from barnabeenet_sidecar.models.errors import ManifestError, PullFailed
+from barnabeenet_sidecar.models.errors import ChangeRefused, ManifestError, PullFailed
 from barnabeenet_sidecar.models.store import Store
 
 FILES = {"model.onnx": b"weights" * 1000}
@@ -161,6 +161,36 @@ async def test_verify_names_what_is_damaged_and_fails(
     flip(store.open("ears").paths["model.onnx"])
     assert await run(store, "verify", "ears") == 1
     assert "ears 2: the SHA-256 of model.onnx is" in capsys.readouterr().out
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("truncated", [False, True], ids=["a bit flipped", "truncated"])
+async def test_damage_is_refused_by_verify_and_by_the_next_start_and_the_version_before_serves(
+    store: Store, home: Fixture, flip: Fixture, capsys: pytest.CaptureFixture[str], truncated: bool
+) -> None:
+    harm = truncate if truncated else flip
+    harm(store.open("ears").paths["model.onnx"])
+    # What the next start of the sidecar does.
+    files = Store(home.data_dir).open("ears")
+    assert files.version == "1"
+    assert files.notice is not None
+    assert files.notice.startswith("ears 2 is damaged (")
+    assert files.notice.endswith("): 1 serves instead")
+    assert await run(store, "verify", "ears") == 1
+    lines = sorted(capsys.readouterr().out.splitlines())
+    assert lines[0] == "ears 1: every byte is right"
+    assert lines[1].startswith(
+        "ears 2: model.onnx has 6000 bytes" if truncated else "ears 2: the SHA-256 of model.onnx"
+    )
+    with pytest.raises(ChangeRefused, match=r"ears 2 may not serve \(.*\): pull it again"):
+        await run(store, "activate", "ears", "2")
+    assert await run(store, "pull", "ears") == 0
+    assert capsys.readouterr().out == "ears 2 serves\n"
+    assert await run(store, "verify", "ears") == 0
 
 
 async def test_rollback_and_activate_say_what_serves(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
