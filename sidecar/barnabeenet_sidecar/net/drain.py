@@ -46,8 +46,8 @@ class Drain:
             wait.cancel()
         await asyncio.wait(waits)
         await self._cut_off()
-        seconds = time.perf_counter() - started
-        _LOGGER.info("drained after %.1f s: %d requests ended, %d were cut off", seconds, running - cut, cut)
+        seconds, ended = time.perf_counter() - started, max(0, running - cut)
+        _LOGGER.info("drained after %.1f s: %d requests ended, %d were cut off", seconds, ended, cut)
 
     async def _everything_ended(self) -> None:
         await asyncio.gather(self.announcement.close(), self._everybody_left())
