@@ -19,7 +19,7 @@ from .child_protocol import CREDIT, Answer, Frame, ProtocolError, pack, read_fra
 from .vram import OutOfMemory
 
 _LOGGER = logging.getLogger(__name__)
-BEAT_S: Final = 0.5
+BEAT_S: Final = 0.4
 BEATS_MISSED_MAX: Final = 4
 # Loading a library of a gigabyte may hold the interpreter's lock for some seconds.
 BEATS_MISSED_LOADING_MAX: Final = 40

@@ -42,6 +42,7 @@ async def load(value: Mapping[str, Any], _: bytes) -> Answer:
     return Answer(
         {
             "model": name,
+            "version": "1",
             "languages": ["en"],
             "voices": [["af_heart", "Heart", "en-US"]],
             "placement": "the processor" if DEVICE == "cpu" else "a GPU",

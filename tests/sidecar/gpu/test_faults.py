@@ -227,6 +227,17 @@ async def test_a_model_that_cannot_be_loaded_leaves_the_others_serving(
     assert "parakeet is not loaded: the weights are missing" in caplog.text
 
 
+async def test_new_files_that_kill_the_process_are_given_up_and_the_old_ones_serve_again(tmp_path: Path) -> None:
+    (tmp_path / "new").write_text("crash")
+    async with serving() as host:
+        with pytest.raises(EngineUnavailable, match=r"parakeet-gpu cannot be loaded .*SIGSEGV"):
+            await host.replace(hosted("parakeet", path=tmp_path / "new"))
+        await host.until_ready()
+        assert await hear(host, "hello")
+        assert host.status.restarts == 1
+        assert host.status.claimed_mb == 8000
+
+
 # The GPU
 
 
