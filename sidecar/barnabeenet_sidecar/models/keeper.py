@@ -74,8 +74,8 @@ class Keeper:
         """The store, to be looked at from threads; raises ModelError."""
         return await asyncio.to_thread(self._open_store)
 
-    async def change(self, doing: str, change: Change, *, by: str) -> str:
-        """Makes a change, `doing` in words, for somebody; gives what was done in a sentence.
+    async def change(self, doing: str, change: Change) -> str:
+        """Makes a change, `doing` in words; gives what was done in a sentence.
 
         Cancelling it ends a pull, and whatever else between two steps. Raises Busy while another change is under way,
         Draining, ModelError, and EngineFailed when an engine cannot take what serves now: what served before serves
@@ -90,7 +90,7 @@ class Keeper:
             self._doing = None
             raise
         working = self._working = asyncio.create_task(change(store), name=doing)
-        whole = asyncio.create_task(self._see_through(store, working, by), name=f"{doing}, seen through")
+        whole = asyncio.create_task(self._see_through(store, working), name=f"{doing}, seen through")
         self._seeing_through.add(whole)
         whole.add_done_callback(self._seeing_through.discard)
         try:
@@ -102,13 +102,13 @@ class Keeper:
             await asyncio.wait([whole], timeout=_GIVEN_UP_S)
             raise
 
-    async def refresh(self, *, by: str) -> None:
+    async def refresh(self) -> None:
         """Has the engines take over what was changed outside, as by the command line; raises as `change`."""
 
         async def nothing(_: Store) -> str:
             return ""
 
-        await self.change("looking for models that were changed", nothing, by=by)
+        await self.change("looking for models that were changed", nothing)
 
     async def close(self) -> None:
         """Stops what runs and refuses what comes; a pull goes on from there another time."""
@@ -130,9 +130,9 @@ class Keeper:
             if self._seeing_through:
                 await asyncio.wait(self._seeing_through)
             try:
-                await self.refresh(by="a command")
-            except Busy:
-                # What is under way looks at the registry when it ends.
+                await self.refresh()
+            except (Busy, EngineFailed):
+                # What is under way looks at the registry when it ends; of an engine the log tells already.
                 continue
             except SidecarError as err:
                 _LOGGER.warning("what was changed by a command is not taken over: %s", err)
@@ -146,43 +146,45 @@ class Keeper:
             raise Busy(f"one change of the models at a time, and now it is {self._doing}: try again after that")
         self._doing = doing
 
-    async def _see_through(self, store: Store, working: asyncio.Task[str], by: str) -> str:
+    async def _see_through(self, store: Store, working: asyncio.Task[str]) -> str:
         try:
             await asyncio.wait([working])
-            await self._hand_over(store, by)
+            await self._hand_over(store)
             return await working
         finally:
             self._doing = None
 
-    async def _hand_over(self, store: Store, by: str) -> None:
+    async def _hand_over(self, store: Store) -> None:
         before = self._serving or {}
         self._serving = now = await asyncio.to_thread(store.serving)
         for model, serving in now.items():
             was = before.get(model)
             if was is None or (was.version, was.files) != (serving.version, serving.files):
-                await self._take_over(store, serving, was, by)
+                await self._take_over(store, serving)
 
-    async def _take_over(self, store: Store, serving: Deployment, was: Deployment | None, by: str) -> None:
+    async def _take_over(self, store: Store, serving: Deployment) -> None:
         """Raises EngineFailed when the engine does not take what serves, after going back to what served before."""
-        try:
-            await self._on_changed(serving.model)
-        except SidecarError as err:
-            failure = f"{serving.model} {serving.version} is here, but cannot be used: {err}"
-            _LOGGER.warning(failure)
-            if was is not None and was.version != serving.version:
-                failure += await self._go_back(store, was, by)
-            raise EngineFailed(failure) from err
-        _LOGGER.info("%s %s serves now", serving.model, serving.version)
+        model, version = serving.model, serving.version
+        failure = await self._try(model)
+        if failure is None:
+            _LOGGER.info("%s %s serves now", model, version)
+            return
+        text = f"{model} {version} cannot be used: {failure}"
+        earlier = await asyncio.to_thread(store.set_aside, model, version, f"it cannot be used: {failure}")
+        if earlier is not None:
+            self._serving = await asyncio.to_thread(store.serving)
+            second = await self._try(model)
+            # The outcome first: who shows the text may cut it.
+            text = f"{model} {version} cannot be used and {earlier} serves again: {failure}"
+            if second is not None:
+                text = f"{model} {version} cannot be used, nor can {earlier}: {failure}; {second}"
+        _LOGGER.warning("%s", text)
+        raise EngineFailed(text)
 
-    async def _go_back(self, store: Store, was: Deployment, by: str) -> str:
-        """What came of it, as the end of a sentence."""
+    async def _try(self, model: str) -> str | None:
+        """Why the engine does not take what serves, in one line."""
         try:
-            await asyncio.to_thread(store.activate, was.model, was.version, by)
-        except ModelError as err:
-            return f"; {was.version} could not be made to serve again: {err}"
-        self._serving = await asyncio.to_thread(store.serving)
-        try:
-            await self._on_changed(was.model)
+            await self._on_changed(model)
         except SidecarError as err:
-            return f"; {was.version} is active again, but it cannot be used either: {err}"
-        return f"; {was.version} serves again"
+            return " ".join(str(err).split())
+        return None

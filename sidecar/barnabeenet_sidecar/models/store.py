@@ -116,6 +116,17 @@ class Store:
                 self._check_or_mark(deployment)
         return self._registry.rollback(model, by)
 
+    def set_aside(self, model: str, version: str, reason: str) -> str | None:
+        """Has the version before serve instead of one that no engine can use; gives it, None (and no change) without.
+
+        As with a damaged one, pulling it again is another try.
+        """
+        earlier = [item for item in self._registry.deployments(model) if item.status is Status.ROLLBACK_AVAILABLE]
+        if not earlier:
+            return None
+        self._registry.mark_damaged(model, version, reason)
+        return earlier[0].version
+
     def remove(self, model: str, version: str | None = None) -> list[str]:
         """Removes one version, or all, with what unfinished pulls left; gives what was removed. Raises ModelError."""
         # A name that nobody knows may not become a path.

@@ -63,7 +63,7 @@ class ModelsRequest(Request):
             doing, change = self._changes[action]
             telling = asyncio.create_task(self._progress.run())
             try:
-                text = await self._keeper.change(f"{doing} for {self._by}", change, by=self._by)
+                text = await self._keeper.change(f"{doing} for {self._by}", change)
             finally:
                 telling.cancel()
                 await asyncio.wait([telling])

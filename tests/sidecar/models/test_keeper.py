@@ -14,7 +14,7 @@ import pytest
 
 from barnabeenet_sidecar.errors import Busy, Draining, EngineFailed, EngineUnavailable
 from barnabeenet_sidecar.models.bell import ring
-from barnabeenet_sidecar.models.errors import Damaged, PullFailed, RegistryError, UnknownModel
+from barnabeenet_sidecar.models.errors import ChangeRefused, Damaged, PullFailed, RegistryError, UnknownModel
 from barnabeenet_sidecar.models.keeper import Keeper
 from barnabeenet_sidecar.models.store import Store
 from barnabeenet_sidecar.models.threads import to_thread_whole
@@ -70,40 +70,40 @@ async def rollback(store: Store) -> str:
 
 
 async def test_what_was_pulled_is_taken_over(keeper: Keeper, engine: Engine) -> None:
-    assert await keeper.change("pulling", pull, by="a home") == "3"
+    assert await keeper.change("pulling", pull) == "3"
     assert engine.loaded == ["3"]
 
 
 async def test_a_rollback_is_taken_over(keeper: Keeper, engine: Engine) -> None:
-    await keeper.change("rolling back", rollback, by="a home")
-    await keeper.change("rolling back", rollback, by="a home")
+    await keeper.change("rolling back", rollback)
+    await keeper.change("rolling back", rollback)
     assert engine.loaded == ["1", "2"]
 
 
 async def test_what_changes_nothing_disturbs_no_engine(keeper: Keeper, engine: Engine) -> None:
-    await keeper.change("activating", activate, by="a home")
+    await keeper.change("activating", activate)
     assert engine.loaded == []
 
 
 async def test_a_mended_version_is_taken_over_though_its_name_is_the_same(
     keeper: Keeper, engine: Engine, home: Fixture, flip: Callable[[Path], None]
 ) -> None:
-    await keeper.change("pulling", pull, by="a home")
+    await keeper.change("pulling", pull)
     flip(Store(home.data_dir).open("ears").paths["model.onnx"])
-    await keeper.change("pulling", pull, by="a home")
+    await keeper.change("pulling", pull)
     assert engine.loaded == ["3", "3"]
 
 
 async def test_an_edited_manifest_counts_at_once(keeper: Keeper, home: Fixture, shelf: Fixture) -> None:
     shelf.files["4/model.onnx"] = FILES["model.onnx"]
     home.offers("4", FILES)
-    assert await keeper.change("pulling", pull, by="a home") == "4"
+    assert await keeper.change("pulling", pull) == "4"
 
 
 async def test_a_change_that_fails_leaves_all_as_it_was(keeper: Keeper, engine: Engine, shelf: Fixture) -> None:
     del shelf.files["3/model.onnx"]
     with pytest.raises(PullFailed, match=r"404 .*; ears 2 goes on serving"):
-        await keeper.change("pulling", pull, by="a home")
+        await keeper.change("pulling", pull)
     assert engine.loaded == []
 
 
@@ -112,7 +112,7 @@ async def test_damage_that_is_found_is_taken_over_too(
 ) -> None:
     flip(Store(home.data_dir).open("ears").paths["model.onnx"])
     with pytest.raises(Damaged):
-        await keeper.change("activating", activate, by="a home")
+        await keeper.change("activating", activate)
     assert engine.loaded == ["1"]
 
 
@@ -122,41 +122,49 @@ async def test_a_version_that_the_engine_cannot_load_makes_room_for_the_one_befo
 ) -> None:
     engine.cannot_load = {"3"}
     with pytest.raises(EngineFailed) as raised:
-        await keeper.change("pulling", pull, by="a home")
-    assert str(raised.value) == (
-        "ears 3 is here, but cannot be used: version 3 is not for this machine; 2 serves again"
-    )
+        await keeper.change("pulling", pull)
+    assert str(raised.value) == ("ears 3 cannot be used and 2 serves again: version 3 is not for this machine")
     assert engine.loaded == ["2"]
-    assert Store(home.data_dir).open("ears").version == "2"
+    store = Store(home.data_dir)
+    assert store.open("ears").version == "2"
+    assert {item.version: item.damage for item in store.deployments("ears") if item.damage} == {
+        "3": "it cannot be used: version 3 is not for this machine"
+    }
+    # Nobody goes back to it by mistake; pulled again, it gets another try.
+    with pytest.raises(ChangeRefused):
+        store.rollback("ears", "anna")
+    engine.cannot_load = set()
+    assert await keeper.change("pulling", pull) == "3"
+    assert engine.loaded == ["2", "3"]
 
 
 async def test_when_the_one_before_cannot_be_loaded_either_both_reasons_are_said(
     keeper: Keeper, engine: Engine
 ) -> None:
     engine.cannot_load = {"2", "3"}
-    with pytest.raises(EngineFailed, match=r"version 3 is not .*; 2 is active again, but .* version 2 is not"):
-        await keeper.change("pulling", pull, by="a home")
+    with pytest.raises(EngineFailed, match=r"ears 3 cannot be used, nor can 2: version 3 is not .*; version 2 is not"):
+        await keeper.change("pulling", pull)
 
 
 async def test_a_second_change_is_refused_and_told_what_is_going_on(keeper: Keeper, shelf: Fixture) -> None:
     shelf.faults["3/model.onnx"] = [shelf.stall_after(1)]
-    first = asyncio.create_task(keeper.change("pulling ears for Ann's home", pull, by="Ann's home"))
+    first = asyncio.create_task(keeper.change("pulling ears for Ann's home", pull))
     while not shelf.asked or shelf.asked[-1][0] != "3/model.onnx":
         await asyncio.sleep(0)
     with pytest.raises(Busy, match="pulling ears for Ann's home"):
-        await keeper.change("rolling back", rollback, by="Ben's home")
+        await keeper.change("rolling back", rollback)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
-    assert await keeper.change("rolling back", rollback, by="Ben's home") == "1"
+    assert await keeper.change("rolling back", rollback) == "1"
 
 
 async def test_a_manifest_that_is_wrong_does_not_block_the_next_change(keeper: Keeper, home: Fixture) -> None:
     (home.data_dir / "models.toml").write_text("[[model]")
     with pytest.raises(Exception, match="not valid TOML"):
-        await keeper.change("pulling", pull, by="a home")
+        await keeper.change("pulling", pull)
     home.offers("3", FILES)
-    assert await keeper.change("pulling", pull, by="a home") == "3"
+    assert await keeper.change("pulling", pull) == "3"
 
 
 @pytest.mark.faults
@@ -179,13 +187,13 @@ async def test_what_became_of_a_change_that_was_given_up_is_taken_over(keeper: K
         await to_thread_whole(work)
         return ""
 
-    asking = asyncio.create_task(keeper.change("rolling back", slowly, by="a home"))
+    asking = asyncio.create_task(keeper.change("rolling back", slowly))
     await asyncio.to_thread(begun.wait)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
     with pytest.raises(Busy):
-        await keeper.change("rolling back", rollback, by="another home")
+        await keeper.change("rolling back", rollback)
     may_end.set()
     await taken_over.wait()
     assert engine.loaded == ["1"]
@@ -194,10 +202,10 @@ async def test_what_became_of_a_change_that_was_given_up_is_taken_over(keeper: K
 async def test_what_the_command_line_changed_is_taken_over_when_told(
     keeper: Keeper, engine: Engine, home: Fixture
 ) -> None:
-    await keeper.refresh(by="the command line")
+    await keeper.refresh()
     assert engine.loaded == []
     Store(home.data_dir).rollback("ears", "anna")
-    await keeper.refresh(by="the command line")
+    await keeper.refresh()
     assert engine.loaded == ["1"]
 
 
@@ -230,7 +238,7 @@ async def test_a_ring_in_the_middle_of_a_change_is_answered_after_it(
     keeper: Keeper, engine: Engine, home: Fixture, shelf: Fixture
 ) -> None:
     shelf.faults["3/model.onnx"] = [shelf.stall_after(1)]
-    asking = asyncio.create_task(keeper.change("pulling", pull, by="a home"))
+    asking = asyncio.create_task(keeper.change("pulling", pull))
     while not shelf.asked or shelf.asked[-1][0] != "3/model.onnx":
         await asyncio.sleep(0)
     store = Store(home.data_dir)
@@ -276,20 +284,20 @@ async def test_a_registry_that_cannot_be_used_is_told_and_the_sidecar_starts(
     await keeper.start()
     assert "there are no models: the model registry" in caplog.text
     with pytest.raises(RegistryError):
-        await keeper.change("rolling back", rollback, by="a home")
+        await keeper.change("rolling back", rollback)
     await keeper.close()
 
 
 async def test_closing_ends_a_pull_that_another_time_goes_on(keeper: Keeper, shelf: Fixture, engine: Engine) -> None:
     shelf.faults["3/model.onnx"] = [shelf.stall_after(1000)]
-    asking = asyncio.create_task(keeper.change("pulling", pull, by="a home"))
+    asking = asyncio.create_task(keeper.change("pulling", pull))
     while not shelf.asked or shelf.asked[-1][0] != "3/model.onnx":
         await asyncio.sleep(0)
     await keeper.close()
     with pytest.raises(Draining, match="goes on where it was"):
         await asking
     with pytest.raises(Draining):
-        await keeper.change("pulling", pull, by="a home")
+        await keeper.change("pulling", pull)
     assert engine.loaded == []
 
 
@@ -298,5 +306,5 @@ async def test_a_model_that_nobody_knows_is_a_bad_request(keeper: Keeper) -> Non
         return (await store.pull("nose", "a home")).version
 
     with pytest.raises(UnknownModel) as raised:
-        await keeper.change("pulling", pull_nose, by="a home")
+        await keeper.change("pulling", pull_nose)
     assert raised.value.code == "bad-request"

@@ -253,7 +253,7 @@ async def test_an_engine_that_cannot_take_over_is_told(ask: Ask, keeper: Keeper)
 
     keeper._on_changed = refuse
     code, text = refusal((await ask("pull"))[-1:])
-    assert (code, text) == ("engine-failed", "ears 1 is here, but cannot be used: the GPU is too small")
+    assert (code, text) == ("engine-failed", "ears 1 cannot be used: the GPU is too small")
 
 
 async def test_a_manifest_that_is_wrong_is_told_by_its_line(ask: Ask, tmp_path: Path) -> None:
