@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from ..errors import EngineUnavailable
 from .base import SAMPLE_BYTES, SAMPLE_RATE_HZ, EngineInfo, WakeDetection, WakeWordModel
+from .quiet_gate import BLOCK_BYTES, BLOCK_MS, QuietGate
 from .tensorflow_lite import Levels, Network, NetworkModel
 from .wake_words import Trigger, choose
 
@@ -21,6 +23,8 @@ _STEP_MS: Final = 10
 _STEP_BYTES: Final = _STEP_MS * SAMPLE_RATE_HZ // 1000 * SAMPLE_BYTES
 # A model that has heard nothing yet is rash: of 165 recordings that begin at once it took two for wake words.
 _LEAD_IN_MS: Final = 300
+# What is heard again when a quiet room is quiet no more: a whole wake word and what the features adapt to before it.
+_REMEMBERED_BLOCKS: Final = 1_500 // BLOCK_MS
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,46 @@ class MicroWakeWordStream:
         self._rest = b""
         self._heard_ms = _WINDOW_MS - _STEP_MS - _LEAD_IN_MS
         self._trigger = Trigger()
-        self.process(bytes(_LEAD_IN_MS * SAMPLE_RATE_HZ // 1000 * SAMPLE_BYTES))
+        self._gate = QuietGate()
+        # The block that is being filled, and those passed over while it was quiet.
+        self._block = b""
+        self._passed: deque[bytes] = deque()
+        self._listen(bytes(_LEAD_IN_MS * SAMPLE_RATE_HZ // 1000 * SAMPLE_BYTES))
 
     def process(self, pcm: bytes) -> WakeDetection | None:
         """Takes audio of any length; gives the first wake word that it completes."""
+        found = None
+        at = 0
+        while at < len(pcm):
+            piece = pcm[at : at + BLOCK_BYTES - len(self._block)]
+            at += len(piece)
+            self._block += piece
+            if not self._gate.is_quiet:
+                heard = self._listen(piece)
+                found = found or heard
+            if len(self._block) == BLOCK_BYTES:
+                block, self._block = self._block, b""
+                heard = self._watch(block)
+                found = found or heard
+        return found
+
+    def _watch(self, block: bytes) -> WakeDetection | None:
+        """Ends a block; what was passed over is heard when it was the beginning of something."""
+        was_quiet = self._gate.is_quiet
+        is_quiet = self._gate.watch(block)
+        if not was_quiet:
+            return None
+        self._passed.append(block)
+        if is_quiet:
+            if len(self._passed) > _REMEMBERED_BLOCKS:
+                self._passed.popleft()
+                self._heard_ms += BLOCK_MS
+            return None
+        passed = b"".join(self._passed)
+        self._passed.clear()
+        return self._listen(passed)
+
+    def _listen(self, pcm: bytes) -> WakeDetection | None:
         audio = self._rest + pcm
         whole = len(audio) - len(audio) % _STEP_BYTES
         self._rest = audio[whole:]
@@ -86,7 +126,8 @@ class MicroWakeWordStream:
         for start in range(0, whole, _STEP_BYTES):
             feature, _ = self._take(self._frontend, audio[start : start + _STEP_BYTES])
             if feature:
-                found = self._hear(feature) or found
+                heard = self._hear(feature)
+                found = found or heard
         return found
 
     def _hear(self, feature: list[float]) -> WakeDetection | None:
