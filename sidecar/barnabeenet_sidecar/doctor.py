@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 import os
 import textwrap
-from typing import Any, Literal
+from typing import Any
 
-from . import app, pairing_token, system
+from . import app, large_engines, pairing_token, system
 from .config import Settings
 from .engines.catalogue import Slot
+from .finding import Finding
+from .roster import ALL
 
 _GIGABYTE = 10**9
 _MEMORY_NEEDED_BYTES = _GIGABYTE
 # This version was not written before then.
 _EARLIEST_YEAR = 2026
 _DETAIL_CHARS = 90
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; "missing" keeps the sidecar from serving, "warning" costs something."""
-
-    subject: str
-    state: Literal["ok", "warning", "missing"]
-    detail: str
-    advice: str = ""
+_ENGINES = "see sidecar/README.md, Engines"
+# Nobody can be heard and answered without these.
+_NEEDED = ("speech recognition", "speech synthesis")
 
 
 def can_serve(findings: Iterable[Finding]) -> bool:
@@ -48,6 +43,7 @@ def render(findings: Sequence[Finding]) -> str:
         if finding.advice:
             advice = f"-> {finding.advice}"
             lines.append(textwrap.fill(advice, _DETAIL_CHARS + width, initial_indent=indent, subsequent_indent=indent))
+        lines += [f"    {command}" for command in finding.commands]
     lines.append("")
     lines.append("It can serve." if can_serve(findings) else "It cannot serve yet: see what is missing above.")
     return "\n".join(lines)
@@ -55,9 +51,11 @@ def render(findings: Sequence[Finding]) -> str:
 
 async def examine(settings: Settings) -> list[Finding]:
     """Looks at everything; loads each engine once, which takes a few seconds."""
+    gpus = await system.gpus()
     return [
         *_machine(),
-        _gpu(await system.gpus()),
+        _gpu(gpus),
+        *await asyncio.to_thread(large_engines.examine, settings, has_gpu=bool(gpus)),
         _clock(datetime.now(UTC), await system.clock_is_synchronised()),
         *_storage(settings),
         *_ports(settings),
@@ -81,7 +79,7 @@ def _machine() -> list[Finding]:
 def _gpu(gpus: list[str] | None) -> Finding:
     if gpus:
         return Finding("GPU", "ok", "; ".join(gpus))
-    return Finding("GPU", "ok", "none found; the engines of this version need none")
+    return Finding("GPU", "ok", "none found; what comes along needs none")
 
 
 def _clock(now: datetime, synchronised: bool | None) -> Finding:
@@ -124,21 +122,25 @@ def _port(host: str, setting: str, port: int) -> Finding:
 
 
 async def _engines(settings: Settings) -> list[Finding]:
-    async with app.engines_of_a_command(settings) as roster:
+    # A second copy of the large ones could take the memory from under a sidecar that serves.
+    is_served = "barnabeenet" in (system.listener_of(settings.port) or "")
+    async with app.engines_of_a_command(settings, among=() if is_served else ALL) as roster:
         await roster.load()
-        engines = roster.engines
-        needed = (engines.stt, engines.tts)
-        return [finding for slot in engines.slots for finding in _slot(slot, needed=slot in needed)]
+        findings = [finding for slot in roster.engines.slots for finding in _slot(slot)]
+    if is_served:
+        findings.append(Finding("running sidecar", "ok", f"its large engines: http port {settings.http_port}, /ready"))
+    return findings
 
 
-def _slot(slot: Slot[Any], *, needed: bool) -> list[Finding]:
+def _slot(slot: Slot[Any]) -> list[Finding]:
     left_out = [Finding(name, "warning", f"left out: {problem}") for name, problem in slot.left_out.items()]
-    return [_engine(slot, needed=needed), *left_out]
+    return [_engine(slot), *left_out]
 
 
-def _engine(slot: Slot[Any], *, needed: bool) -> Finding:
+def _engine(slot: Slot[Any]) -> Finding:
     if slot.problem is not None:
-        return Finding(slot.kind, "missing" if needed else "warning", slot.problem, "see README.md, Engines")
+        needed = slot.kind in _NEEDED
+        return Finding(slot.kind, "missing" if needed else "warning", slot.problem, _ENGINES if slot.is_needed else "")
     info = slot.get().info
     languages = ", ".join(info.languages[:8]) + (" ..." if len(info.languages) > 8 else "")
     return Finding(slot.kind, "ok", f"{info.name} {info.version} ({languages or 'any language'}), {slot.load_s:.1f} s")
