@@ -116,8 +116,8 @@ class Request:
 
 
 def rounded_up_s(seconds: float) -> float:
-    """To the next millisecond, so that waiting just so long is long enough."""
-    return math.ceil(max(0.0, seconds) * 1000) / 1000
+    """To the next millisecond, so that waiting just so long is long enough; less than a nanosecond is nothing."""
+    return max(0, math.ceil(seconds * 1000 - 1e-6)) / 1000
 
 
 class Refusals:
