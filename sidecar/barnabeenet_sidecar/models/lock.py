@@ -7,14 +7,18 @@ from contextlib import contextmanager
 import fcntl
 from pathlib import Path
 
-from .errors import ModelBusy
+from .errors import ModelBusy, ModelError
 
 
 @contextmanager
 def locked(path: Path, model: str) -> Iterator[None]:
-    """Holds a lock that ends with the process at the latest; raises ModelBusy at once when another holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    """Holds a lock that ends with the process at the latest; raises ModelBusy at once when another holds it, ModelError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("w")
+    except OSError as err:
+        raise ModelError(f"{path} cannot be written: {err.strerror}") from err
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

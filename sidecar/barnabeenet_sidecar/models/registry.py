@@ -8,7 +8,7 @@ for a moment: call them from a thread.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,7 +18,7 @@ from pathlib import Path
 import sqlite3
 
 from .errors import ChangeRefused, RegistryError, UnknownModel
-from .schema import migrate
+from .schema import is_current, migrate
 
 _BUSY_S = 10.0
 _METRICS_MAX = 64
@@ -78,14 +78,17 @@ class Registry:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as err:
             raise RegistryError(f"the folder {path.parent} cannot be made: {err.strerror}") from err
-        with self._transaction() as db:
+        with self._reading() as db:
+            if is_current(db):
+                return
+        with self._writing() as db:
             migrate(db)
 
     # What is here
 
     def deployments(self, model: str | None = None) -> list[Deployment]:
         """All versions, of one model or of all, by name and the latest deployed first."""
-        with self._transaction() as db:
+        with self._reading() as db:
             rows = db.execute(
                 "SELECT model, version, status, damage, deployed_at, deployed_by, metrics FROM deployment "
                 "WHERE ?1 IS NULL OR model = ?1 ORDER BY model, deployed_at DESC, version",
@@ -103,14 +106,14 @@ class Registry:
 
     def pins(self, model: str, version: str) -> dict[str, Pin]:
         """What the files of a version must be, by path, from every time that it was deployed."""
-        with self._transaction() as db:
+        with self._reading() as db:
             return _pins(db, model, version)
 
     # What changes
 
     def deploy(self, model: str, version: str, files: Sequence[DeployedFile], by: str) -> None:
         """Makes verified files the active version; raises RegistryError when one differs from its earlier pin."""
-        with self._transaction() as db:
+        with self._writing() as db:
             pins = _pins(db, model, version)
             if changed := next((file for file in files if pins.get(file.pin.path, file.pin) != file.pin), None):
                 raise RegistryError(
@@ -134,7 +137,7 @@ class Registry:
 
     def activate(self, model: str, version: str, by: str) -> None:
         """Makes a version serve; the one before it is kept for a rollback, an older one of those is archived."""
-        with self._transaction() as db:
+        with self._writing() as db:
             row = db.execute(
                 "SELECT damage FROM deployment WHERE model = ? AND version = ?", (model, version)
             ).fetchone()
@@ -146,7 +149,7 @@ class Registry:
 
     def rollback(self, model: str, by: str) -> str:
         """Swaps the active version and the one before it; gives the version that serves now."""
-        with self._transaction() as db:
+        with self._writing() as db:
             version = _with_status(db, model, Status.ROLLBACK_AVAILABLE)
             if version is None:
                 raise ChangeRefused(f"{model} has no earlier version to go back to: `models list` shows what is here")
@@ -155,7 +158,7 @@ class Registry:
 
     def mark_damaged(self, model: str, version: str, damage: str) -> None:
         """Keeps a version from serving; was it active, then the one before it serves again. Unknown ones are ignored."""
-        with self._transaction() as db:
+        with self._writing() as db:
             was_active = _with_status(db, model, Status.ACTIVE) == version
             db.execute(
                 "UPDATE deployment SET status = ?, damage = ? WHERE model = ? AND version = ?",
@@ -166,7 +169,7 @@ class Registry:
 
     def mark_verified(self, model: str, version: str, mtimes_ns: Mapping[str, int]) -> None:
         """Notes that each file was just found right; a version that was damaged may be made active again."""
-        with self._transaction() as db:
+        with self._writing() as db:
             db.executemany(
                 "UPDATE deployed_file SET verified_mtime_ns = ? WHERE model = ? AND version = ? AND path = ?",
                 [(mtime_ns, model, version, path) for path, mtime_ns in mtimes_ns.items()],
@@ -175,7 +178,7 @@ class Registry:
 
     def remove(self, model: str, version: str) -> None:
         """Forgets a version but not its pins; refuses the active one while there is another to go back to."""
-        with self._transaction() as db:
+        with self._writing() as db:
             if _with_status(db, model, Status.ACTIVE) == version and _with_status(db, model, Status.ROLLBACK_AVAILABLE):
                 raise ChangeRefused(f"{model} {version} serves: go back first (`models rollback {model}`)")
             if not db.execute("DELETE FROM deployment WHERE model = ? AND version = ?", (model, version)).rowcount:
@@ -185,7 +188,7 @@ class Registry:
         """Adds measurements (names with their unit, such as `load_ms`) to a version, over older ones of that name."""
         if not all(math.isfinite(value) for value in metrics.values()):
             raise RegistryError(f"metrics of {model} {version} must be finite numbers: {dict(metrics)}")
-        with self._transaction() as db:
+        with self._writing() as db:
             row = db.execute(
                 "SELECT metrics FROM deployment WHERE model = ? AND version = ?", (model, version)
             ).fetchone()
@@ -199,20 +202,27 @@ class Registry:
                 (json.dumps(merged), model, version),
             )
 
+    def _reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Nothing is written, so that a full disk keeps nobody from what is here."""
+        return self._transaction("BEGIN")
+
+    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        """What the body does is kept whole or not at all."""
+        return self._transaction("BEGIN IMMEDIATE")
+
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """A connection of its own, so that threads share nothing; what the body does is kept whole or not at all."""
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        """A connection of its own, so that threads share nothing."""
         try:
             with closing(sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)) as db:
-                db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA foreign_keys = ON")
-                db.execute("BEGIN IMMEDIATE")
+                db.execute(begin)
                 with db:
                     yield db
         except sqlite3.Error as err:
             raise RegistryError(
-                f"the model registry {self._path} cannot be used: {err}. If it is damaged, remove it and pull again: "
-                "files that are right are not downloaded a second time"
+                f"the model registry {self._path} cannot be used: {err}. If the disk has room and it is damaged, remove "
+                "it and pull again: files that are right are not downloaded a second time"
             ) from err
 
 

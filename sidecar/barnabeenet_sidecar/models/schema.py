@@ -49,6 +49,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
+def is_current(db: sqlite3.Connection) -> bool:
+    """Whether there is nothing to migrate; only reads."""
+    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'").fetchone() is None:
+        return False
+    row = db.execute("SELECT version FROM schema_version").fetchone()
+    return row is not None and row[0] == len(MIGRATIONS)
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Brings the tables to the newest version, all or nothing; call inside a transaction. Raises RegistryError."""
     db.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")

@@ -168,9 +168,15 @@ class Store:
                         await Pull(entry, self._layout, self._registry, source, report).run(by)
                 return await asyncio.to_thread(self._open_pulled, entry, by)
         except PullFailed as err:
-            serving = await asyncio.to_thread(self._registry.active, model)
-            rest = f"{model} {serving.version} goes on serving" if serving else f"there is no other version of {model}"
-            raise PullFailed(f"{err}; {rest}") from err
+            raise PullFailed(f"{err}; {await asyncio.to_thread(self._what_goes_on, model)}") from err
+
+    def _what_goes_on(self, model: str) -> str:
+        try:
+            serving = self._registry.active(model)
+        except RegistryError:
+            # What fails the pull may fail the registry too.
+            return "what served before goes on serving"
+        return f"{model} {serving.version} goes on serving" if serving else f"there is no other version of {model}"
 
     def _is_whole(self, entry: Model) -> bool:
         """Whether the manifest's version is here and right; raises RegistryError when the manifest now says otherwise."""
