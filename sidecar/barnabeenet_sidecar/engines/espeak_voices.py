@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final
 
 from ..errors import Unsupported
@@ -27,7 +28,7 @@ class EspeakVoices:
         for voice in ordered:
             self._voices.setdefault(bcp_47(voice.languages[0][1]), voice)
 
-    @property
+    @cached_property
     def catalogue(self) -> Sequence[Voice]:
         """What a person can choose from."""
         return [Voice(tag, voice.name, tag) for tag, voice in self._voices.items()]

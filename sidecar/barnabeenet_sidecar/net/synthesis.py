@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 import time
 
@@ -20,7 +20,7 @@ from .messages import TEXT_MAX_CHARS, Timings, trace_id_of
 from .request import Request, Write
 from .turns import Turns, of_synthesis
 
-_CHUNK_MS = 100
+_CHUNK_MS = 250
 
 
 class Synthesis(Request):
@@ -86,11 +86,19 @@ class Synthesis(Request):
             while True:
                 # Held while the engine works, not while a slow client reads.
                 async with self._turns.turn(self._priority(sentence)):
-                    pcm = await anext(chunks, None)
-                if pcm is None:
+                    pcm = await self._next(chunks)
+                if not pcm:
                     return
                 self._made_s += len(pcm) / SAMPLE_BYTES / self._engine.rate_hz
                 await self._send_pieces(pcm)
+
+    async def _next(self, chunks: AsyncGenerator[bytes, None]) -> bytes:
+        """The first audio as soon as there is any, the rest in larger pieces; nothing at the end."""
+        least = self._engine.rate_hz * _CHUNK_MS // 1000 * SAMPLE_BYTES if self._first_audio_at else 1
+        made = b""
+        while len(made) < least and (pcm := await anext(chunks, None)) is not None:
+            made += pcm
+        return made
 
     def _priority(self, sentence: str) -> Priority:
         ahead_s = None

@@ -511,7 +511,7 @@ async def test_a_text_is_spoken_in_one_stream_of_audio(home: Any, voice: None, e
     rate_hz = engines.tts.get().rate_hz
     assert events[0].data["rate"] == events[1].data["rate"] == rate_hz
     assert 1.5 < len(audio_of(events)) / 2 / rate_hz < 8
-    assert all(len(event.payload or b"") <= rate_hz // 5 for event in events)
+    assert all(len(event.payload or b"") <= rate_hz // 2 for event in events)
     stages = events[-1].data["stages"]
     assert events[-1].data["trace_id"] == "t2"
     assert 0 < stages["first_audio"] <= stages["audio"]

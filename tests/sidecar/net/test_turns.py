@@ -283,7 +283,7 @@ async def test_a_text_with_much_to_listen_to_waits_but_does_not_starve(
     long = await house.speak(LONG_TEXT)
     house.work.permit(1)
     await house.reached(lambda: house.work.begun == ["This", "This"])
-    house.voice.chunks, house.voice.chunk_s = 1, 0.1
+    house.voice.chunks, house.voice.chunk_s = 1, 0.3
     await house.speak("Before.")
     await house.queued(1)
     house.work.permit(1)
