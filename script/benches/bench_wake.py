@@ -1,11 +1,17 @@
-"""Wake word streams at real time against a real sidecar: what they cost, how late they are, what they hear."""
+"""Wake word streams at real time against a real sidecar: what they cost, how late they are, what they hear.
+
+Figures without a suffix are of a household: the noise of a room, two stretches of talk that are a fifth of the time,
+and one wake word a minute. Those ending in `_speech` are of talk without end on every stream, with a wake word every
+half minute. A third of the rooms is a recording that is never quiet, the others are steady noise of -68 to -48 dBFS.
+CPU is that of the sidecar and its children, of one core; its clients run in a process of their own.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 import json
 import os
@@ -17,11 +23,13 @@ from tempfile import TemporaryDirectory
 import time
 from typing import Any
 
+from home.process import ProcessFailed
 import psutil
 
 from barnabeenet_sidecar.engines.micro_wake_word import MicroWakeWord
 
-from . import wake_audio
+from . import figures, wake_audio
+from .figures import note
 from .wake_audio import Material, Mixed
 
 ROOT = Path(__file__).parent.parent.parent
@@ -36,10 +44,8 @@ READY_S = 60.0
 LAG_MAX_MS = 500.0
 # A detection belongs to a word when it comes from its middle on until so long after its end.
 HEARD_UNTIL_MS = 1_500.0
-
-
-class BenchFailed(Exception):
-    """The bench could not be held; the text says why."""
+# The gate moves the steps of the network: a word may be heard a step earlier than by the bare package.
+EARLIER_MAX_MS = 200.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class Sidecar:
 
 @asynccontextmanager
 async def sidecar(folder: Path) -> AsyncIterator[Sidecar]:
-    """A real sidecar as a user starts it, stopped when the block is left; raises BenchFailed."""
+    """A real sidecar as a user starts it, stopped when the block is left; raises ProcessFailed."""
     port, http_port = _free_port(), _free_port()
     log = (folder / "sidecar.out").open("wb")
     settings = {"HOST": "127.0.0.1", "PORT": str(port), "HTTP_PORT": str(http_port), "DATA_DIR": str(folder / "data")}
@@ -105,7 +111,7 @@ async def _until_listening(child: asyncio.subprocess.Process, port: int, log: Pa
         else:
             writer.transport.abort()
             return
-    raise BenchFailed("the sidecar did not get ready:\n" + log.read_text(encoding="utf-8", errors="replace")[-2000:])
+    raise ProcessFailed("the sidecar did not get ready:\n" + log.read_text(encoding="utf-8", errors="replace")[-2000:])
 
 
 async def play(on: Sidecar, streams: list[Mixed], folder: Path, *, chunk_ms: int, seconds: float) -> Cost:
@@ -117,8 +123,7 @@ async def play(on: Sidecar, streams: list[Mixed], folder: Path, *, chunk_ms: int
     plan["words"] = [mixed.word for mixed in streams]
     clients = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "benches.wake_clients",
+        Path(__file__).parent / "wake_clients.py",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=2**24,
@@ -129,7 +134,7 @@ async def play(on: Sidecar, streams: list[Mixed], folder: Path, *, chunk_ms: int
         clients.stdin.write(json.dumps(plan).encode())
         clients.stdin.close()
         if not await clients.stdout.readline():
-            raise BenchFailed("the clients could not connect: see above")
+            raise ProcessFailed("the clients could not connect: see above")
         await asyncio.sleep(SETTLE_S)
         before, began = on.cpu_s(), time.monotonic()
         await asyncio.sleep(seconds - SETTLE_S - 1)
@@ -137,14 +142,11 @@ async def play(on: Sidecar, streams: list[Mixed], folder: Path, *, chunk_ms: int
         rss_mb = on.rss_mb()
         line = await clients.stdout.readline()
     finally:
-        if clients.returncode is None:
-            with_grace = asyncio.wait_for(clients.wait(), 5)
-            try:
-                await with_grace
-            except TimeoutError:
-                clients.kill()
+        with suppress(ProcessLookupError):
+            clients.kill()
+        await clients.wait()
     if not line:
-        raise BenchFailed("the clients broke: see above")
+        raise ProcessFailed("the clients broke: see above")
     return Cost(spent / took * 100, rss_mb, json.loads(line))
 
 
@@ -185,27 +187,28 @@ def hits(said_ms: list[tuple[float, float]], heard_ms: list[float]) -> tuple[int
 
 def judge(streams: list[Mixed], cost: Cost, suffix: str) -> dict[str, float]:
     """The figures of one run."""
+    began = time.process_time()
     references = [reference_ms(mixed) for mixed in streams]
+    bare = (time.process_time() - began) / sum(mixed.samples.size / wake_audio.RATE_HZ for mixed in streams)
     lags = [
-        heard - wanted
-        for outcome, reference in zip(cost.outcome, references, strict=True)
-        for wanted in reference
-        for heard in outcome["detections_ms"]
-        if -200 <= heard - wanted <= HEARD_UNTIL_MS
+        _lags_ms(outcome["detections_ms"], wanted) for outcome, wanted in zip(cost.outcome, references, strict=True)
     ]
     lagging = sum(
-        bool(one["error"]) or max([one["end_lag_ms"], *one["pong_lags_ms"]]) > LAG_MAX_MS for one in cost.outcome
+        bool(one["error"]) or max([one["end_lag_ms"], *one["pong_lags_ms"], *late]) > LAG_MAX_MS
+        for one, late in zip(cost.outcome, lags, strict=True)
     )
+    all_lags = [lag for late in lags for lag in late]
+    pongs = [lag for one in cost.outcome for lag in one["pong_lags_ms"]]
     heard = [hits(mixed.said_ms, one["detections_ms"]) for mixed, one in zip(streams, cost.outcome, strict=True)]
     wanted = [hits(mixed.said_ms, reference) for mixed, reference in zip(streams, references, strict=True)]
     found = {
         "core_percent": round(cost.core_percent, 2),
         "core_percent_per_stream": round(cost.core_percent / len(streams), 3),
         "lagging": lagging,
-        "lag_ms_median": round(median(lags), 1) if lags else 0.0,
-        "lag_ms_max": round(max(lags), 1) if lags else 0.0,
-        "pong_ms_median": round(median(lag for one in cost.outcome for lag in one["pong_lags_ms"]), 1),
-        "pong_ms_max": round(max(lag for one in cost.outcome for lag in one["pong_lags_ms"]), 1),
+        "lag_ms_median": round(median(all_lags or [0.0]), 1),
+        "lag_ms_max": round(max(all_lags, default=0.0), 1),
+        "pong_ms_median": round(median(pongs or [0.0]), 1),
+        "pong_ms_max": round(max(pongs, default=0.0), 1),
         "client_late_ms_max": round(max(one["send_late_ms"] for one in cost.outcome), 1),
         "words_said": sum(len(mixed.said_ms) for mixed in streams),
         "words_heard": sum(right for right, _ in heard),
@@ -213,8 +216,20 @@ def judge(streams: list[Mixed], cost: Cost, suffix: str) -> dict[str, float]:
         "false_accepts": sum(false for _, false in heard),
         "false_accepts_of_bare_package": sum(false for _, false in wanted),
         "rss_mb": round(cost.rss_mb, 1),
+        # Of the same audio at the same time without a network, not played but read: what this machine is worth now.
+        "bare_package_core_percent_per_stream": round(bare * 100, 3),
     }
     return {f"{name}{suffix}": value for name, value in found.items()}
+
+
+def _lags_ms(heard_ms: list[float], wanted_ms: list[float]) -> list[float]:
+    """How long after the bare package had enough audio each of its detections came."""
+    return [
+        heard - wanted
+        for wanted in wanted_ms
+        for heard in heard_ms
+        if -EARLIER_MAX_MS <= heard - wanted <= HEARD_UNTIL_MS
+    ]
 
 
 async def false_accepts(folder: Path) -> dict[str, float]:
@@ -232,11 +247,11 @@ async def false_accepts(folder: Path) -> dict[str, float]:
 
 
 async def bench(*, streams: int, seconds: float, chunk_ms: int) -> dict[str, float]:
-    """Runs both mixes; returns the figures. Raises BenchFailed."""
+    """Runs both mixes; returns the figures. Raises ProcessFailed."""
     if not (RECORDINGS / "manifest.tsv").is_file():
-        raise BenchFailed(f"no recordings in {RECORDINGS}: set BARNABEENET_RECORDINGS")
+        raise ProcessFailed(f"no recordings in {RECORDINGS}: set BARNABEENET_RECORDINGS")
     source = wake_audio.material(RECORDINGS)
-    figures: dict[str, float] = {"streams": streams, "seconds": seconds, "chunk_ms": chunk_ms}
+    found: dict[str, float] = {"streams": streams, "seconds": seconds, "chunk_ms": chunk_ms}
     mixes: dict[str, Callable[[Material, int], Mixed]] = {
         "": lambda source, seed: wake_audio.household(source, seed, seconds=seconds),
         "_speech": lambda source, seed: wake_audio.speech(source, seed, seconds=seconds),
@@ -244,12 +259,13 @@ async def bench(*, streams: int, seconds: float, chunk_ms: int) -> dict[str, flo
     with TemporaryDirectory(prefix="barnabeenet-bench-") as place:
         folder = Path(place)
         async with sidecar(folder) as on:
-            figures["rss_mb_idle"] = round(on.rss_mb(), 1)
+            found["rss_mb_idle"] = round(on.rss_mb(), 1)
             for suffix, mix in mixes.items():
                 mixed = [mix(source, seed) for seed in range(streams)]
                 cost = await play(on, mixed, folder, chunk_ms=chunk_ms, seconds=seconds)
-                figures |= judge(mixed, cost, suffix)
-    return figures | await false_accepts(RECORDINGS)
+                note(f"{streams} streams of {suffix.removeprefix('_') or 'a household'} for {seconds:g} s")
+                found |= judge(mixed, cost, suffix)
+    return found | await false_accepts(RECORDINGS)
 
 
 def _free_port() -> int:
@@ -259,26 +275,20 @@ def _free_port() -> int:
         return port
 
 
-def table(figures: dict[str, float]) -> str:
-    """The figures for a person."""
-    return "\n".join(f"{name.replace('_', ' '):<40}{value:>10g}" for name, value in figures.items())
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--streams", type=int, default=STREAMS, help="how many at once (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each mix plays (%(default)s)")
+    parser.add_argument("--chunk-ms", type=int, default=CHUNK_MS, help="audio in one frame (%(default)s)")
 
 
 def main() -> int:
     """Prints a table, or one JSON object as the last line; returns 0, or 2 when the bench could not be held."""
-    parser = argparse.ArgumentParser(prog="script/bench wake", description=__doc__)
-    parser.add_argument("--streams", type=int, default=STREAMS, help="how many at once (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each mix plays (%(default)s)")
-    parser.add_argument("--chunk-ms", type=int, default=CHUNK_MS, help="audio in one frame (%(default)s)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    asked = parser.parse_args()
-    try:
-        figures = asyncio.run(bench(streams=asked.streams, seconds=asked.seconds, chunk_ms=asked.chunk_ms))
-    except BenchFailed as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps({"bench": "wake", "figures": figures}) if asked.json else table(figures))
-    return 0
+    return figures.main(
+        "wake",
+        __doc__,
+        _options,
+        lambda asked: bench(streams=asked.streams, seconds=asked.seconds, chunk_ms=asked.chunk_ms),
+    )
 
 
 if __name__ == "__main__":
