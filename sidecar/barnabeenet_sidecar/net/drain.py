@@ -50,7 +50,12 @@ class Drain:
         _LOGGER.info("drained after %.1f s: %d requests ended, %d were cut off", seconds, ended, cut)
 
     async def _everything_ended(self) -> None:
-        await asyncio.gather(self.announcement.close(), self._everybody_left())
+        await asyncio.gather(self.announcement.close(), self._models_kept(), self._everybody_left())
+
+    async def _models_kept(self) -> None:
+        # A pull may take an hour; another time it goes on from where it was.
+        if self.handler.models is not None:
+            await self.handler.models.close()
 
     async def _everybody_left(self) -> None:
         await self.handler.drain()

@@ -18,7 +18,10 @@ from barnabeenet_sidecar.errors import EngineUnavailable
 from barnabeenet_sidecar.gpu.queue import WorkQueue
 from barnabeenet_sidecar.models.keeper import Keeper
 from barnabeenet_sidecar.models.store import Store
+from barnabeenet_sidecar.net.discovery import Announcement, service_info
+from barnabeenet_sidecar.net.drain import Drain
 from barnabeenet_sidecar.net.handler import Handler
+from barnabeenet_sidecar.net.http_ready import Readiness
 from barnabeenet_sidecar.net.messages import ModelProgress, ModelsReady
 from barnabeenet_sidecar.net.models import deployer
 from barnabeenet_sidecar.telemetry.metrics import Metrics
@@ -329,6 +332,28 @@ async def test_a_pull_that_the_command_line_makes_is_told_as_busy(ask: Ask, tmp_
     assert (code, text) == ("busy", "ears is being pulled or removed right now: wait until that is done")
     shelf.may_go_on.set()
     await pulling
+
+
+async def test_a_pull_does_not_hold_up_a_sidecar_that_stops(
+    serve: Any, dial: Any, handler: Handler, authenticator: Any, shelf: Shelf, ask: Ask
+) -> None:
+    server = await serve(handler, authenticator=authenticator())
+    peer = await dial(server)
+    await peer.hello()
+    shelf.holds_after = 1000
+    await until_held(peer, 1000)
+    announcement = Announcement(service_info(sidecar_id="1", name="Beast", host="127.0.0.1", port=server.port))
+    drain = Drain(handler, [server], announcement, Readiness(handler.engines))
+    draining = asyncio.create_task(drain(60, asyncio.Event()))
+    events = [await peer.read()]
+    while events[-1].type != "error":
+        events.append(await peer.read())
+    assert events[-1].data["code"] == "draining"
+    assert "a pull goes on where it was" in events[-1].data["text"]
+    await peer.close()
+    await draining
+    # Within the five seconds of every read here, not the minute of the drain.
+    assert not handler.working
 
 
 async def test_the_plain_listener_shows_and_changes_nothing(serve: Any, handler: Handler, dial: Any) -> None:
