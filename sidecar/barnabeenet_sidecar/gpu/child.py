@@ -22,14 +22,16 @@ class RestartDelay:
     """How long to wait before the next child: twice as long each time, until one stays healthy."""
 
     first_s: float = 0.5
-    longest_s: float = 10.0
+    # A person may have asked what it died of, and asks again.
+    longest_s: float = 2.0
+    longest_unready_s: float = 10.0
     healthy_s: float = 60.0
 
     def after(self, previous_s: float, lived_s: float) -> float:
-        """The delay after a child that was ready for `lived_s`."""
+        """The delay after a child that was ready for `lived_s`, 0 when it never was."""
         if lived_s >= self.healthy_s or previous_s == 0:
             return self.first_s
-        return min(2 * previous_s, self.longest_s)
+        return min(2 * previous_s, self.longest_s if lived_s else self.longest_unready_s)
 
 
 async def _nothing(_: ChildProcess) -> None:
