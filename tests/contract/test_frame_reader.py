@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+import gc
 from itertools import islice
 import random
 import tracemalloc
 from typing import Any
+import weakref
 
 import pytest
 from wyoming.event import Event
@@ -194,3 +196,54 @@ async def test_a_read_that_is_cancelled_anywhere_loses_nothing(side: Any) -> Non
         await asyncio.wait({reading})
         reader.feed_data(raw[arrived:])
         assert await frames.read() == Event("audio-chunk", {"rate": 16_000}, b"\1\2\3\4")
+
+
+async def test_the_idle_deadline_counts_from_the_last_frame(side: Any, stream: Stream) -> None:
+    reader = stream(b"", ended=False)
+    frames = side.wire.FrameReader(reader, idle_s=0.2)
+    loop = asyncio.get_running_loop()
+    for _ in range(3):
+        loop.call_later(0.1, reader.feed_data, b'{"type":"describe"}\n')
+        assert await frames.read() == Event("describe")
+    last_s = loop.time()
+    with pytest.raises(side.wire.WireError, match=r"a frame did not arrive within 0\.2 s"):
+        await frames.read()
+    assert loop.time() - last_s >= 0.19
+
+
+async def test_a_short_deadline_after_a_long_one_is_kept(side: Any, stream: Stream) -> None:
+    reader = stream(b"", ended=False)
+    frames = side.wire.FrameReader(reader, idle_s=60, header_s=0.02)
+    asyncio.get_running_loop().call_soon(reader.feed_data, b"{")
+    with pytest.raises(side.wire.WireError, match="the whole header"):
+        await frames.read()
+    current = asyncio.current_task()
+    assert current is not None
+    assert not current.cancelling()
+
+
+async def test_a_task_that_is_cancelled_is_not_told_of_a_deadline(side: Any, stream: Stream) -> None:
+    frames = side.wire.FrameReader(stream(b"", ended=False), idle_s=0.01)
+    loop = asyncio.get_running_loop()
+    reading = asyncio.create_task(frames.read())
+    await asyncio.sleep(0)
+    # In the same turn of the loop as the deadline, or before it.
+    loop.call_at(loop.time() + 0.01, reading.cancel)
+    with pytest.raises((asyncio.CancelledError, side.wire.WireError)):
+        await reading
+    reading = asyncio.create_task(side.wire.FrameReader(stream(b"", ended=False), idle_s=30).read())
+    await asyncio.sleep(0)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+
+async def test_a_reader_that_is_gone_is_not_kept_until_its_deadline(side: Any, stream: Stream) -> None:
+    reader = stream(b'{"type":', ended=False)
+    frames = side.wire.FrameReader(reader, idle_s=60)
+    asyncio.get_running_loop().call_soon(reader.feed_data, b'"describe"}\n')
+    await frames.read()
+    gone = weakref.ref(frames)
+    del frames
+    gc.collect()
+    assert gone() is None

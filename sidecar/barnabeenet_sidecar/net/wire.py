@@ -7,13 +7,14 @@ numbers. Wyoming's own reader trusts the lengths it is told and waits for ever, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from functools import lru_cache
 import json
 import math
 import re
-from typing import Any, Final, Literal, NoReturn, TypeAlias
+from typing import Any, Final, Literal, NoReturn, TypeAlias, TypeVar
+import weakref
 
 from wyoming.event import Event
 
@@ -29,6 +30,8 @@ IDLE_S: Final = 60.0
 WRITE_S: Final = 10.0
 FRAMES_IN_A_ROW_MAX: Final = 16
 _USUAL_HEADER_BYTES: Final = 128
+
+_ReadT = TypeVar("_ReadT")
 
 WireErrorCode: TypeAlias = Literal["bad-frame", "too-large", "timeout"]
 
@@ -95,6 +98,7 @@ class FrameReader:
         self._body_max_bytes = body_max_bytes
         self._arrived = b""
         self._in_a_row = 0
+        self._alarm = _Alarm()
 
     async def read(self) -> Event | None:
         """The next frame, or None when the stream ended between frames; raises as `read_event`."""
@@ -116,9 +120,8 @@ class FrameReader:
         else:
             event_type, data, data_bytes, payload_bytes = _parse_header(line, self._body_max_bytes)
         payload, end = body + data_bytes, body + data_bytes + payload_bytes
-        if end > len(self._arrived):
-            async with _deadline(self._body_s, *_BODY):
-                self._arrived += await self._reader.readexactly(end - len(self._arrived))
+        if (missing := end - len(self._arrived)) > 0:
+            self._arrived += await self._within(self._body_s, _BODY, self._reader.readexactly(missing))
         arrived, self._arrived = self._arrived, self._arrived[end:]
         if data_bytes:
             data |= _parse_object(arrived[body:payload], "the data")
@@ -127,22 +130,88 @@ class FrameReader:
     async def _until_body(self) -> int:
         """Waits for the end of a header; where the body begins, 0 when the stream ended before a frame."""
         if not self._arrived:
-            async with _deadline(self._idle_s, *_FRAME):
-                self._arrived = await self._reader.read(HEADER_MAX_BYTES)
+            self._arrived = await self._within(self._idle_s, _FRAME, self._reader.read(HEADER_MAX_BYTES))
             if not self._arrived:
                 return 0
-            if body := self._arrived.find(b"\n") + 1:
-                return body
-        async with _deadline(self._header_s, *_HEADER):
-            while not (body := self._arrived.find(b"\n") + 1):
-                _refuse_other_than_frames(self._arrived)
-                if len(self._arrived) >= HEADER_MAX_BYTES:
-                    raise _header_too_large()
-                more = await self._reader.read(HEADER_MAX_BYTES)
-                if not more:
-                    raise WireError("bad-frame", _CUT_SHORT)
-                self._arrived += more
+        body = self._arrived.find(b"\n") + 1
+        return body or await self._within(self._header_s, _HEADER, self._rest_of_header())
+
+    async def _rest_of_header(self) -> int:
+        while not (body := self._arrived.find(b"\n") + 1):
+            _refuse_other_than_frames(self._arrived)
+            if len(self._arrived) >= HEADER_MAX_BYTES:
+                raise _header_too_large()
+            more = await self._reader.read(HEADER_MAX_BYTES)
+            if not more:
+                raise WireError("bad-frame", _CUT_SHORT)
+            self._arrived += more
         return body
+
+    async def _within(self, seconds: float, awaited: tuple[str, str], reading: Awaitable[_ReadT]) -> _ReadT:
+        try:
+            self._alarm.set(seconds)
+            return await reading
+        except asyncio.CancelledError:
+            if self._alarm.rang():
+                raise _overdue(seconds, *awaited) from None
+            raise
+        except asyncio.IncompleteReadError:
+            raise WireError("bad-frame", _CUT_SHORT) from None
+        finally:
+            self._alarm.stop()
+
+
+class _Alarm:
+    """Cancels the task that set it when its time has come, as `asyncio.timeout` does.
+
+    Most are stopped long before: the loop's timer is left to run out and set again only then.
+    """
+
+    def __init__(self) -> None:
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelling = 0
+        self._rang = False
+
+    def set(self, seconds: float) -> None:
+        """Begins to wait; for the task that runs now."""
+        self._task = asyncio.current_task()
+        assert self._task is not None
+        loop = self._task.get_loop()
+        self._cancelling, self._rang = self._task.cancelling(), False
+        self._due = loop.time() + seconds
+        if self._timer is not None and self._timer.when() > self._due:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            # Held weakly: a connection that has ended need not be kept until then.
+            self._timer = loop.call_at(self._due, _ring, weakref.ref(self))
+
+    def stop(self) -> None:
+        """Waits no longer."""
+        self._due = self._task = None
+
+    def rang(self) -> bool:
+        """Whether it was this alarm alone that cancelled the task; takes that back."""
+        return self._rang and self._task is not None and self._task.uncancel() <= self._cancelling
+
+    def look(self) -> None:
+        """The timer has run out: rings when it is time, else waits on."""
+        self._timer = None
+        if self._due is None or self._task is None:
+            return
+        loop = self._task.get_loop()
+        if loop.time() < self._due:
+            self._timer = loop.call_at(self._due, _ring, weakref.ref(self))
+            return
+        self._rang = True
+        self._task.cancel()
+
+
+def _ring(alarm: weakref.ref[_Alarm]) -> None:
+    if (it := alarm()) is not None:
+        it.look()
 
 
 def encode(event: Event) -> bytes:
@@ -185,9 +254,13 @@ async def _deadline(seconds: float, awaited: str, advice: str) -> AsyncIterator[
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        raise WireError("timeout", f"{awaited} did not arrive within {seconds:g} s: {advice}") from None
+        raise _overdue(seconds, awaited, advice) from None
     except asyncio.IncompleteReadError:
         raise WireError("bad-frame", _CUT_SHORT) from None
+
+
+def _overdue(seconds: float, awaited: str, advice: str) -> WireError:
+    return WireError("timeout", f"{awaited} did not arrive within {seconds:g} s: {advice}")
 
 
 async def _read_header(reader: asyncio.StreamReader, first: bytes, header_s: float) -> bytes:
