@@ -117,6 +117,8 @@ class TextToSpeech(SidecarEntity, tts.TextToSpeechEntity):
                     yield wav_header(speech.rate_hz)
                     async for pcm in speech:
                         yield pcm
+                    if waited_ms := speech.timings_ms.get("queue"):
+                        timed.record("tts.queue", waited_ms)
         except SidecarError as error:
             timed.error = str(error)
             raise HomeAssistantError(

@@ -23,7 +23,7 @@ class RestartDelay:
 
     first_s: float = 0.5
     # A person may have asked what it died of, and asks again.
-    longest_s: float = 2.0
+    longest_s: float = 1.0
     longest_unready_s: float = 10.0
     healthy_s: float = 60.0
 
