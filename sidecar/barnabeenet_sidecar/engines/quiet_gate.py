@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 import numpy as np
@@ -36,35 +35,41 @@ class QuietGate:
         samples = np.frombuffer(block, "<i2").astype(np.float32)
         changes = samples[1:] - samples[:-1]
         plain, fast = self._levels
-        powers = float(np.dot(samples, samples)) + _LEAST_POWER, float(np.dot(changes, changes)) + _LEAST_POWER
+        power, fast_power = float(samples @ samples) + _LEAST_POWER, float(changes @ changes) + _LEAST_POWER
         if self.is_quiet:
-            self.is_quiet = plain.stays(powers[0]) and fast.stays(powers[1])
-            return self.is_quiet
-        plain.powers.append(powers[0])
-        fast.powers.append(powers[1])
-        if fast.is_steady() and plain.is_steady():
-            self.is_quiet = True
-            plain.settle()
-            fast.settle()
+            self.is_quiet = plain.stays(power) and fast.stays(fast_power)
+        else:
+            steady_blocks = min(plain.follow(power), fast.follow(fast_power))
+            self.is_quiet = steady_blocks >= _STEADY_BLOCKS
+            if self.is_quiet:
+                plain.settle()
+                fast.settle()
         return self.is_quiet
 
 
 class _Level:
-    """The power of the last blocks, in one of the two ways to measure it."""
+    """The power of the last blocks that were alike, in one of the two ways to measure it."""
 
     def __init__(self) -> None:
-        self.powers: deque[float] = deque(maxlen=_STEADY_BLOCKS)
+        self._blocks = 0
+        self._sum = self._least = self._most = 0.0
         self._mean = self._ratio = 0.0
 
-    def is_steady(self) -> bool:
-        """Whether there are enough blocks and all of them are alike."""
-        return len(self.powers) == _STEADY_BLOCKS and max(self.powers) < min(self.powers) * _STEADY_RATIO
+    def follow(self, power: float) -> int:
+        """Takes the next block; how many in a row were alike, with this one."""
+        if not self._blocks or power > self._least * _STEADY_RATIO or power * _STEADY_RATIO < self._most:
+            self._blocks, self._sum, self._least, self._most = 1, power, power, power
+            return 1
+        self._blocks += 1
+        self._sum += power
+        self._least, self._most = min(self._least, power), max(self._most, power)
+        return self._blocks
 
     def settle(self) -> None:
         """Takes the blocks for the room; the next time of steadiness begins anew."""
-        self._mean = sum(self.powers) / _STEADY_BLOCKS
-        self._ratio = max(self.powers) / self._mean * _LOUDER_RATIO
-        self.powers.clear()
+        self._mean = self._sum / self._blocks
+        self._ratio = self._most / self._mean * _LOUDER_RATIO
+        self._blocks = 0
 
     def stays(self, power: float) -> bool:
         """Whether the next block is no louder than the room, which is followed slowly."""
