@@ -21,6 +21,8 @@ _PACKAGE: Final = "pymicro-wakeword"
 _WINDOW_MS: Final = 30
 _STEP_MS: Final = 10
 _STEP_BYTES: Final = _STEP_MS * SAMPLE_RATE_HZ // 1000 * SAMPLE_BYTES
+# Of one step, when each of its values is a byte.
+_FEATURE_BYTES: Final = 40
 # A model that has heard nothing yet is rash: of 165 recordings that begin at once it took two for wake words.
 _LEAD_IN_MS: Final = 300
 # What is heard again when a quiet room is quiet no more: a whole wake word and what the features adapt to before it.
@@ -48,14 +50,21 @@ class _Listener:
         self._features = b""
         self._outputs: list[int] = []
 
-    def hears(self, feature: bytes) -> bool:
-        """Takes the next feature; whether it completes the wake word."""
-        self._features += feature
-        if len(self._features) < self._step_bytes:
-            return False
+    def hears(self, features: bytes) -> list[int]:
+        """Takes the next features; after how many bytes of them it is sure of the wake word."""
+        held, step_bytes = self._features + features, self._step_bytes
+        before = len(self._features)
+        whole = len(held) - len(held) % step_bytes
+        self._features = held[whole:]
+        return [
+            start + step_bytes - before
+            for start in range(0, whole, step_bytes)
+            if self._is_sure(self._network.run(held[start : start + step_bytes]))
+        ]
+
+    def _is_sure(self, output: int) -> bool:
         outputs, word = self._outputs, self._word
-        outputs.append(self._network.run(self._features))
-        self._features = b""
+        outputs.append(output)
         if len(outputs) < word.outputs:
             return False
         mean = (sum(outputs) / word.outputs - word.network.output_zero_point) * word.network.output_scale
@@ -122,23 +131,22 @@ class MicroWakeWordStream:
         audio = self._rest + pcm
         whole = len(audio) - len(audio) % _STEP_BYTES
         self._rest = audio[whole:]
-        found = None
+        take, frontend = self._take, self._frontend
+        features: list[float] = []
         for start in range(0, whole, _STEP_BYTES):
-            feature, _ = self._take(self._frontend, audio[start : start + _STEP_BYTES])
-            if feature:
-                heard = self._hear(feature)
-                found = found or heard
-        return found
-
-    def _hear(self, feature: list[float]) -> WakeDetection | None:
-        self._heard_ms += _STEP_MS
-        fired = None
+            features += take(frontend, audio[start : start + _STEP_BYTES])[0]
+        sure: dict[int, str] = {}
         for levels, listeners in self._listeners:
-            quantised = bytes(map(levels.__getitem__, feature))
+            quantised = bytes(map(levels.__getitem__, features))
             for listener in listeners:
-                if listener.hears(quantised):
-                    fired = fired or listener.name
-        return self._trigger.fire(fired, self._heard_ms) if fired else None
+                for at in listener.hears(quantised):
+                    sure.setdefault(at, listener.name)
+        found = None
+        for at, name in sorted(sure.items()):
+            heard = self._trigger.fire(name, self._heard_ms + at // _FEATURE_BYTES * _STEP_MS)
+            found = found or heard
+        self._heard_ms += len(features) // _FEATURE_BYTES * _STEP_MS
+        return found
 
 
 class MicroWakeWord:
