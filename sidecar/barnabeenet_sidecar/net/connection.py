@@ -106,6 +106,7 @@ class Connection:
 
     def abort(self) -> None:
         """Closes at once."""
+        self._frames.close()
         self.writer.transport.abort()
 
     async def wait_closed(self) -> None:

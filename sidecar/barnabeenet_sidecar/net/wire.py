@@ -100,6 +100,10 @@ class FrameReader:
         self._in_a_row = 0
         self._alarm = _Alarm()
 
+    def close(self) -> None:
+        """Nobody reads any more; safe to call twice."""
+        self._alarm.close()
+
     async def read(self) -> Event | None:
         """The next frame, or None when the stream ended between frames; raises as `read_event`."""
         self._in_a_row += 1
@@ -191,6 +195,13 @@ class _Alarm:
     def stop(self) -> None:
         """Waits no longer."""
         self._due = self._task = None
+
+    def close(self) -> None:
+        """Waits no longer, and leaves no timer behind."""
+        self.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def rang(self) -> bool:
         """Whether it was this alarm alone that cancelled the task; takes that back."""
