@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 Tier = Literal["local", "cloud_fast", "cloud_powerful"]
@@ -58,9 +58,10 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a call used; `cached_tokens` are part of `prompt_tokens`, `cost_usd` is the vendor's own figure.
+    """What a call used; `cost_usd` is the vendor's own figure.
 
-    `estimated`: the vendor did not tell, the tokens are reckoned from the characters.
+    `cached_tokens` (read from the vendor's prompt cache) and `written_tokens` (put into it, where that costs extra) are
+    parts of `prompt_tokens`. `estimated`: the vendor did not tell, the tokens are reckoned from the characters.
     """
 
     prompt_tokens: int = 0
@@ -68,6 +69,7 @@ class Usage:
     completion_tokens: int = 0
     cost_usd: float | None = None
     estimated: bool = False
+    written_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,10 @@ class Meter:
     told: Usage | None = None
 
     def usage(self) -> Usage:
-        """What the vendor told, else an estimate."""
+        """What the vendor told, else an estimate; where it told only of the prompt, the output is estimated."""
         if self.told is not None:
-            return self.told
+            told = self.told
+            return replace(told, completion_tokens=tokens(self.received_chars)) if told.estimated else told
         if not self.sent:
             return Usage()
         return Usage(tokens(self.prompt_chars), 0, tokens(self.received_chars), estimated=True)
@@ -155,20 +158,23 @@ class Provider(Protocol):
 
 
 class ProviderError(Exception):
-    """A provider did not answer as it should; the text is for a person and holds no secret."""
+    """A provider did not answer as it should; the text is for a person and holds no secret.
+
+    `retry_after_s` is when the vendor said to come again, where it said so.
+    """
 
     outcome: ClassVar[str] = "failed"
-
-
-class RateLimited(ProviderError):
-    """It wants fewer requests; `retry_after_s` is when it said to come again."""
-
-    outcome = "rate_limited"
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         """Keeps the vendor's own waiting time beside the text."""
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class RateLimited(ProviderError):
+    """It wants fewer requests."""
+
+    outcome = "rate_limited"
 
 
 class Unreachable(ProviderError):

@@ -1,0 +1,276 @@
+"""Whoever speaks OpenAI's chat completions: OpenAI, Azure, OpenRouter, Groq, Ollama and any address that does so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
+import json
+import math
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import quote, urlsplit
+
+import httpx
+import openai
+
+from . import faults
+from .answer import Piece, ToolPart, deltas
+from .base import Delta, Message, Meter, Prompt, ProviderError, Refused, Tier, TimedOut, Tool, Usage
+from .events import events
+from .http import CONNECT_S
+from .settings import MANNERS, Settings
+
+_T = TypeVar("_T")
+
+_LIBRARY: Final = faults.Library(
+    openai.APIStatusError, openai.APITimeoutError, openai.APIConnectionError, openai.APIError
+)
+_COST_MAX_USD: Final = 1000.0
+_CHECK_TOKENS: Final = 16
+
+
+class OpenAICompatible:
+    """A Provider; make it with `open_provider`, which keeps what blocks off the event loop."""
+
+    def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
+        """Raises Refused for settings that cannot work."""
+        self._settings = settings
+        self._manners = MANNERS[settings.kind]
+        self._client = _client(settings, http)
+
+    @property
+    def name(self) -> str:
+        """The name a person gave it."""
+        return self._settings.name
+
+    @property
+    def kind(self) -> str:
+        """Which vendor's manners it has."""
+        return self._settings.kind
+
+    @property
+    def tier(self) -> Tier:
+        """What it may be used for."""
+        return self._settings.tier
+
+    @property
+    def model(self) -> str:
+        """The vendor's name of the model; Azure's name of the deployment."""
+        return self._settings.model
+
+    def __repr__(self) -> str:
+        """Without the key, which is in the library's client."""
+        return f"<{type(self).__name__} {self._settings!r}>"
+
+    def warm_up(self) -> None:
+        """Loads what the library loads at its first use; blocks, for a thread."""
+        _ = self._client.chat.completions
+        self._client.platform_headers()
+
+    async def stream(self, prompt: Prompt, *, trace_id: str, meter: Meter | None = None) -> AsyncGenerator[Delta, None]:
+        """The answer as it comes; raises ProviderError."""
+        meter = meter or Meter()
+        request = self._request(prompt)
+        meter.prompt_chars = _chars(request)
+        async for delta in deltas(self._pieces(request, trace_id, meter), prompt, self._settings.limits, meter):
+            yield delta
+
+    async def check(self) -> None:
+        """Whether address, key and model are right; raises ProviderError within the limit."""
+        limit_s = self._settings.limits.check_s
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._check()
+        except TimeoutError:
+            raise TimedOut(f"It did not answer a question about itself within {limit_s:g} s") from None
+
+    async def keep_loaded(self) -> None:
+        """Has Ollama load the model and keep it for `keep_alive`; its OpenAI interface cannot. May take minutes."""
+        address = urlsplit(str(self._client.base_url))
+        body = {"model": self.model, "keep_alive": self._settings.keep_alive}
+        url = f"{address.scheme}://{address.netloc}/api/generate"
+        await _asked(self._client.post(url, body=body, cast_to=cast(Any, object)))
+
+    # Asking
+
+    def _request(self, prompt: Prompt) -> dict[str, Any]:
+        request: dict[str, Any] = {
+            "model": self.model,
+            "messages": _messages(prompt),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            self._manners.max_tokens_as: prompt.max_tokens,
+        }
+        if prompt.tools:
+            request["tools"] = [_tool(tool) for tool in prompt.tools]
+        return request
+
+    async def _pieces(self, request: dict[str, Any], trace_id: str, meter: Meter) -> AsyncGenerator[Piece, None]:
+        meter.sent = True
+        extra = {**self._manners.extra, **self._settings.extra}
+        headers = {"X-Request-ID": trace_id}
+        asked: Awaitable[openai.AsyncStream[Any]] = cast(
+            Any, self._client.chat.completions.create(**request, extra_body=extra or None, extra_headers=headers)
+        )
+        try:
+            stream = await _asked(asked)
+        except TimedOut:
+            raise
+        except ProviderError:
+            # No vendor takes money for an error.
+            meter.sent = False
+            raise
+        # The library's own reader knows no limits and leaves every connection in a state that cannot be used again.
+        async with stream, aclosing(events(cast(httpx.Response, stream.response))) as chunks:
+            async for chunk in chunks:
+                with _LIBRARY.translated():
+                    piece = _piece(chunk)
+                yield piece
+
+    async def _check(self) -> None:
+        model = quote(self.model, safe="/")
+        match self._manners.check:
+            case "retrieve":
+                await _asked(self._client.models.retrieve(self.model))
+            case "openrouter":
+                await _asked(self._client.get("/key", cast_to=cast(Any, object)))
+                await _asked(self._client.get(f"/models/{model}/endpoints", cast_to=cast(Any, object)))
+            case "ask":
+                limit = {self._manners.max_tokens_as: _CHECK_TOKENS}
+                question: Any = [{"role": "user", "content": "Say yes."}]
+                await _asked(
+                    self._client.chat.completions.create(model=self.model, messages=question, **cast(Any, limit))
+                )
+            case _:
+                listed = await _asked(self._client.get("/models", cast_to=cast(Any, object)))
+                if not self._is_listed(listed):
+                    raise Refused(f"The server does not have the model {self.model}")
+
+    def _is_listed(self, listed: Any) -> bool:
+        """Whether the model is in the answer; a server that lists nothing is believed."""
+        models = listed.get("data") if isinstance(listed, dict) else None
+        if not isinstance(models, list) or not models:
+            return True
+        names = {str(model.get("id")) for model in models if isinstance(model, dict)}
+        # Ollama calls "llama3" by its whole name "llama3:latest".
+        return self.model in names or f"{self.model}:latest" in names
+
+
+def _client(settings: Settings, http: httpx.AsyncClient) -> openai.AsyncOpenAI:
+    manners = MANNERS[settings.kind]
+    if manners.needs_key and not settings.api_key:
+        raise Refused("This provider needs a key")
+    address = (settings.base_url or manners.base_url or "").rstrip("/")
+    if urlsplit(address).scheme not in ("http", "https"):
+        raise Refused("This provider needs an address that begins with http:// or https://")
+    limit_s = max(settings.limits.first_token_s, settings.limits.silence_s)
+    options: dict[str, Any] = {
+        "api_key": settings.api_key or "none",
+        "max_retries": 0,
+        "timeout": httpx.Timeout(limit_s, connect=min(CONNECT_S, limit_s)),
+        "http_client": http,
+    }
+    if settings.kind == "azure_openai" and settings.api_version:
+        return openai.AsyncAzureOpenAI(azure_endpoint=address, api_version=settings.api_version, **options)
+    if settings.kind == "azure_openai" and not address.endswith("/openai/v1"):
+        address += "/openai/v1"
+    return openai.AsyncOpenAI(base_url=address, **options)
+
+
+def _messages(prompt: Prompt) -> list[dict[str, Any]]:
+    # One system message: many local models' templates know no second one.
+    system = "\n\n".join(part for part in (prompt.static, prompt.entities, prompt.volatile) if part)
+    return [{"role": "system", "content": system}, *(_message(message) for message in prompt.messages)]
+
+
+def _message(message: Message) -> dict[str, Any]:
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": message.tool_call_id or "", "content": message.text}
+    if not message.tool_calls:
+        return {"role": message.role, "content": message.text}
+    calls = [
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)},
+        }
+        for call in message.tool_calls
+    ]
+    return {"role": message.role, "content": message.text or None, "tool_calls": calls}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    return {"type": "function", "function": function}
+
+
+def _chars(request: dict[str, Any]) -> int:
+    """What of a request is counted as tokens."""
+    return len(json.dumps([request["messages"], request.get("tools", [])], ensure_ascii=False, default=str))
+
+
+async def _asked(asked: Awaitable[_T]) -> _T:
+    """What a call of the library gives; raises ProviderError."""
+    with _LIBRARY.translated():
+        return await asked
+
+
+def _piece(chunk: dict[str, Any]) -> Piece:
+    """What a chunk brings; raises TypeError, AttributeError and the like for what has another shape."""
+    usage = _usage(chunk)
+    # Azure's first chunk and the one with the usage have no choice.
+    if not chunk.get("choices"):
+        return Piece(usage=usage)
+    choice = chunk["choices"][0]
+    delta = choice.get("delta") or {}
+    return Piece(
+        _text(delta.get("content")) or _text(delta.get("refusal")),
+        _text(delta.get("reasoning_content")) or _text(delta.get("reasoning")),
+        tuple(_tool_part(part) for part in delta.get("tool_calls") or ()),
+        _text(choice.get("finish_reason")) or None,
+        usage,
+    )
+
+
+def _tool_part(part: dict[str, Any]) -> ToolPart:
+    function = part.get("function") or {}
+    return ToolPart(
+        int(part.get("index") or 0),
+        _text(part.get("id")),
+        _text(function.get("name")),
+        _text(function.get("arguments")),
+    )
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _usage(chunk: dict[str, Any]) -> Usage | None:
+    # Groq tells it in a place of its own, too.
+    told = chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage")
+    if not told:
+        return None
+    details = told.get("prompt_tokens_details") or {}
+    return Usage(
+        _count(told.get("prompt_tokens")),
+        _count(details.get("cached_tokens")),
+        _count(told.get("completion_tokens")),
+        _cost(told.get("cost")),
+    )
+
+
+def _count(value: object) -> int:
+    """A number of tokens; nonsense counts as none."""
+    return value if isinstance(value, int) and 0 <= value < 1_000_000_000 else 0
+
+
+def _cost(value: object) -> float | None:
+    """What the vendor says that it took; nonsense is no figure."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and 0 <= value <= _COST_MAX_USD else None
