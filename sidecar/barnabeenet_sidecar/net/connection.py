@@ -18,6 +18,7 @@ from .wire import BODY_S, HEADER_S, IDLE_S, WRITE_S, FrameReader, WireError, enc
 _LINGER_S: Final = 1.0
 _LINGER_READS: Final = 64
 _LINGER_READ_BYTES: Final = 65_536
+_READ_BYTES: Final = 16_384
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Connection:
             reader, idle_s=deadlines.idle_s, header_s=deadlines.header_s, body_s=deadlines.body_s
         )
         self._broken = False
+        # Asyncio sets 256 KiB aside for every read otherwise, which costs more than the read of a frame of audio.
+        writer.transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
 
     async def read(self) -> Event | None:
         """The next event that keeps the contract; None when the connection ended or broke.
