@@ -121,7 +121,7 @@ def test_libraries_are_heard_from_warnings_on_as_they_may_quote_what_they_work_o
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     logs.configure("debug", "text")
-    library = logging.getLogger("kokoro_onnx")
+    library = logging.getLogger("any_library")
     library.debug("speaks %s", SECRET)
     library.warning("is unwell")
     text = err(capsys)
