@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -26,13 +26,16 @@ def open_redis(url: str) -> Redis:
     seconds. The caller closes it with `aclose()`.
     """
     try:
-        return Redis.from_url(
+        # Not `Redis.from_url`: its pool refuses what comes beyond its connections instead of letting it wait.
+        pool = BlockingConnectionPool.from_url(
             url,
             decode_responses=True,
             socket_connect_timeout=CONNECT_S,
             socket_timeout=ANSWER_S,
             max_connections=CONNECTIONS_MAX,
+            timeout=ANSWER_S,
             retry=Retry(NoBackoff(), 1),
         )
+        return Redis.from_pool(pool)
     except ValueError as error:
         raise StateError(f"This is no address of a Redis: {error}; it looks like redis://host:6379/0") from error
