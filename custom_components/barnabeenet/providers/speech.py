@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from rapidfuzz import fuzz
-
 from .base import BadAnswer
 
 # A sentence ends here when something follows; wrong for "Dr. Smith", which costs nothing unless the model fails there.
@@ -15,7 +13,6 @@ _NOT_SPOKEN: Final = re.compile(r"[\W_]+")
 # Speech need not wait longer for an end that does not come.
 _HELD_CHARS: Final = 300
 _WORD_MAX_CHARS: Final = 1000
-_ALIKE_PERCENT: Final = 88.0
 
 
 class Speech:
@@ -23,7 +20,7 @@ class Speech:
 
     def __init__(self) -> None:
         self._said: list[str] = []
-        self._earlier: list[str] = []
+        self._earlier: set[str] = set()
         self._held = ""
         self._is_fresh = True
 
@@ -55,7 +52,7 @@ class Speech:
     def failed(self) -> None:
         """The model is gone: what it had begun is dropped, and what it said is not to be heard again from the next."""
         self._held = ""
-        self._earlier = [_spoken(sentence) for sentence in _sentences(self.said)]
+        self._earlier = {_spoken(sentence) for sentence in _sentences(self.said)}
         self._is_fresh = False
 
     def _give(self, text: str) -> str:
@@ -71,8 +68,9 @@ class Speech:
         return kept
 
     def _was_said(self, sentence: str) -> bool:
+        # Only the same words: "the lamp is on" and "the lamp is off" are very much alike.
         words = _spoken(sentence)
-        return bool(words) and any(fuzz.ratio(words, earlier) >= _ALIKE_PERCENT for earlier in self._earlier)
+        return bool(words) and words in self._earlier
 
 
 def _sentences(text: str) -> list[str]:
