@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+import itertools
 import json
 import os
 from pathlib import Path
@@ -58,9 +59,10 @@ StartHome = Callable[..., Awaitable[Home]]
 async def start_home(redis_server: RedisServer, tmp_path: Path) -> AsyncIterator[StartHome]:
     """Starts Home Assistants with these limits, all on the same Redis."""
     homes: list[Home] = []
+    numbers = itertools.count()
 
     async def start(per_minute: int = 30, per_hour: int = 300, *, movable_clock: bool = False) -> Home:
-        clock = tmp_path / f"clock-{len(homes)}"
+        clock = tmp_path / f"clock-{next(numbers)}"
         clock.write_text("+0")
         faked = {
             "LD_PRELOAD": str(FAKETIME),
@@ -75,9 +77,10 @@ async def start_home(redis_server: RedisServer, tmp_path: Path) -> AsyncIterator
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
-        homes.append(Home(process, clock))
-        assert await homes[-1].line() == b"ready\n"
-        return homes[-1]
+        home = Home(process, clock)
+        homes.append(home)
+        assert await home.line() == b"ready\n"
+        return home
 
     yield start
     for home in homes:
