@@ -50,9 +50,7 @@ class Courier:
         """Tries once more to deliver what is left; safe to call twice."""
         self._closing.set()
         self._woken.set()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                await asyncio.shield(self._task)
+        await asyncio.wait({self._task}, timeout=within_s)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._settled.set()

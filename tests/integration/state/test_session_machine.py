@@ -102,7 +102,7 @@ class House(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.time.passes(seconds)
 
-    @rule(seconds=st.sampled_from([-10_000_000, -3600, 3600, 10_000_000]))
+    @rule(seconds=st.sampled_from([-3600, 10_000_000]))
     def the_wall_clock_jumps(self, seconds: int) -> None:
         self.time.wall_s += seconds
 
@@ -124,7 +124,9 @@ class House(RuleBasedStateMachine):
         assert len(live) <= 4
         assert len({session.device_id for session in live}) == len(live)
         assert len(self.sessions._aside) <= ASIDE_MAX
-        assert all(session.end_reason is None for session in self.sessions._all())
+        everything = list(self.sessions._all())
+        assert len({session.id for session in everything}) == len(everything)
+        assert all(session.end_reason is None for session in everything)
 
     def look(self, session: Session, now: Entry) -> None:
         """Everything this turn can see is its own speaker's, from here or from a conversation that led here."""
@@ -158,7 +160,7 @@ class House(RuleBasedStateMachine):
 
 
 House.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 
