@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 import logging
 from typing import Final
 
 from hassil.intents import Intents
+from hassil.recognize import RecognizeResult
 from home_assistant_intents import ErrorKey
 from homeassistant.components import conversation
 from homeassistant.components.conversation.agent_manager import get_agent_manager
@@ -15,9 +17,15 @@ from homeassistant.core import Context, HomeAssistant
 from homeassistant.helpers import intent
 from homeassistant.util.ulid import ulid_now
 
+from .dialog.carry_out import carry_out
 from .dialog.endpoint import Recognition
-from .dialog.local import Answer
+from .dialog.local import Answer, Memory
+from .dialog.near_miss import Names, find_name
+from .dialog.question import Question
 from .dialog.rooms import borrowing_words, may_borrow_room
+from .dialog.several import commands_of
+from .dialog.slots import Home
+from .rescue import judge
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -28,8 +36,10 @@ _WARM_UP_TEXT: Final = "zzz barnabee zzz"
 class Assist:
     """Home Assistant's agent for one entry."""
 
-    def __init__(self, hass: HomeAssistant) -> None:
+    def __init__(self, hass: HomeAssistant, home: Callable[[], Home | None] = lambda: None) -> None:
         self.hass = hass
+        self._home = home
+        self._names: tuple[Home, Names] | None = None
         self._borrowing: tuple[Intents, frozenset[str]] | None = None
 
     @property
@@ -43,6 +53,15 @@ class Assist:
         """What Home Assistant understands in a language; None where it has nothing."""
         return await self.agent.async_get_or_load_intents(language)
 
+    def names(self, language: str) -> Names | None:
+        """The names of the home as they sound in a language; None while the home is not known."""
+        home = self._home()
+        if home is None:
+            return None
+        if self._names is None or self._names[0] is not home or self._names[1].language != language:
+            self._names = (home, Names(replace(home, language=language)))
+        return self._names[1]
+
     async def may_borrow_room(self, text: str, language: str) -> bool:
         """Whether the sentence may mean the room it is spoken in; see `dialog.rooms`."""
         loaded = await self.sentences(language)
@@ -55,13 +74,15 @@ class Assist:
 
     async def recognise(self, text: str, language: str, device_id: str | None) -> Recognition | None:
         """Understands a sentence strictly and does nothing about it."""
-        found = await self.agent.async_recognize_intent(
-            self.input_of(text, language, device_id), strict_intents_only=True
-        )
+        return await self.understand(self.input_of(text, language, device_id))
+
+    async def understand(self, spoken: conversation.ConversationInput) -> Recognition | None:
+        """The same for a sentence that was really said."""
+        found = await self.agent.async_recognize_intent(spoken, strict_intents_only=True)
         if found is None or found.unmatched_entities or found.intent_sentence is None:
             return None
         # The satellite's room is filled in like a spoken one, but was not said.
-        said = text.casefold()
+        said = spoken.text.casefold()
         targets = [found.entities[slot].text_clean for slot in ("name", "area", "floor") if slot in found.entities]
         return Recognition(
             intent=found.intent.name,
@@ -69,6 +90,8 @@ class Assist:
             template=found.intent_sentence.text or "",
             targets=tuple(target for target in targets if target.casefold() in said),
             open_ended=any(entity.is_wildcard for entity in found.entities_list),
+            slots={name: str(entity.value) for name, entity in found.entities.items()},
+            kind=_kind_of(found),
         )
 
     async def warm_up(self, language: str) -> None:
@@ -109,39 +132,95 @@ class Assist:
 
 
 class Utterance:
-    """One sentence of a conversation: the local agent of `dialog.local`."""
+    """One sentence of a conversation: the local agent of `dialog.local`.
 
-    def __init__(self, assist: Assist, spoken: conversation.ConversationInput, chat_log: conversation.ChatLog) -> None:
+    `memory` is what the same device and session last commanded; without one, every sentence stands for itself.
+    """
+
+    def __init__(
+        self,
+        assist: Assist,
+        spoken: conversation.ConversationInput,
+        chat_log: conversation.ChatLog,
+        memory: Memory | None = None,
+    ) -> None:
         self._assist = assist
         self._spoken = spoken
         self._chat_log = chat_log
+        self._memory = memory
+        self._unknown: str | None = None
 
     async def strict(self) -> Answer[intent.IntentResponse] | None:
         """Automations' sentences, then Home Assistant's and the user's own."""
-        hass = self._assist.hass
         # A pipeline listens to the log and has tried the automations itself; `conversation.process` has not.
         if self._chat_log.delta_listener is None:
-            said = await conversation.async_handle_sentence_triggers(hass, self._spoken, self._chat_log)
+            said = await conversation.async_handle_sentence_triggers(self._assist.hass, self._spoken, self._chat_log)
             if said is not None:
                 return Answer(said, tier="trigger")
-        try:
-            response = await conversation.async_handle_intents(hass, self._spoken, self._chat_log)
-        except intent.IntentError as error:
-            # "Turn up the volume" is a sentence of Home Assistant's also in a home that has nothing with a volume.
-            _LOGGER.debug("Nothing here handles %r: %s", self._spoken.text, error)
-            return None
-        return None if response is None else _answer(response, "strict")
+        return self._noted(await self._do(self._spoken.text))
+
+    async def several(self) -> Answer[intent.IntentResponse] | None:
+        """Several commands in one sentence, or what is said of the last one."""
+        spoken = self._spoken
+        last = () if self._memory is None else self._memory.recall()
+        commands = await commands_of(spoken.text, spoken.language, self._understand, last=last)
+        return self._noted(await carry_out(commands, spoken.language, self._do, self._merge)) if commands else None
 
     async def rescue(self) -> Answer[intent.IntentResponse] | None:
         """Names that were misheard, words that were put otherwise; and Home Assistant's word on what was wrong."""
-        spoken = self._spoken
-        if not await self._assist.may_borrow_room(spoken.text, spoken.language):
+        assist, spoken = self._assist, replace(self._spoken, conversation_id=ulid_now())
+        if not await assist.may_borrow_room(spoken.text, spoken.language):
             spoken = replace(spoken, device_id=None, satellite_id=None)
-        response = (await self._assist.rescue(spoken)).response
+        verdict = await judge(assist.hass, assist.agent, spoken)
+        self._unknown = verdict.unknown
+        if not verdict.may_act:
+            refusal = verdict.refusal
+            return None if refusal is None else Answer(refusal, tier="rescue", error="not understood")
+        response = (await assist.rescue(spoken)).response
         answer = _answer(response, "rescue")
         if answer.error is not None and await self._says_nothing(answer.speech, response.error_code):
             return None
+        return self._noted(answer)
+
+    async def near_miss(self) -> Answer[intent.IntentResponse] | None:
+        """The name that was meant; a question when that is not sure or the command is not harmless."""
+        names = None if self._unknown is None else self._assist.names(self._spoken.language)
+        if names is None:
+            return None
+        meant = await find_name(self._spoken.text, names, self._understand)
+        if isinstance(meant, Question):
+            return Answer(meant.spoken(), tier="near_miss", question=meant)
+        answer = None if meant is None else await self._do(meant.sentence)
+        return None if answer is None else self._noted(replace(answer, tier="near_miss"))
+
+    async def _do(self, text: str) -> Answer[intent.IntentResponse] | None:
+        """Carries out a sentence that is understood strictly."""
+        spoken = replace(self._spoken, text=text)
+        try:
+            response = await conversation.async_handle_intents(self._assist.hass, spoken, self._chat_log)
+        except intent.IntentError as error:
+            # "Turn up the volume" is a sentence of Home Assistant's also in a home that has nothing with a volume.
+            _LOGGER.debug("Nothing here handles %r: %s", text, error)
+            return None
+        return None if response is None else replace(_answer(response, "strict"), commands=(text,))
+
+    async def _understand(self, text: str) -> Recognition | None:
+        return await self._assist.understand(replace(self._spoken, text=text))
+
+    def _noted(self, answer: Answer[intent.IntentResponse] | None) -> Answer[intent.IntentResponse] | None:
+        """Remembers what was done: also that it was something that no pronoun can mean."""
+        if self._memory is not None and answer is not None and answer.error is None and answer.question is None:
+            self._memory.note(answer.commands)
         return answer
+
+    def _merge(self, responses: Sequence[intent.IntentResponse]) -> intent.IntentResponse:
+        """One response for several: a pipeline reads from it whether only the satellite's room was acted in."""
+        merged = intent.IntentResponse(language=self._spoken.language, intent=responses[0].intent)
+        merged.response_type = responses[0].response_type
+        for response in responses:
+            merged.success_results.extend(response.success_results)
+            merged.failed_results.extend(response.failed_results)
+        return merged
 
     async def _says_nothing(self, speech: str, code: intent.IntentResponseErrorCode | None) -> bool:
         """Whether an error is only "I did not understand", or was meant for a developer."""
@@ -152,6 +231,12 @@ class Utterance:
             return speech != loaded.error_responses.get(ErrorKey.HANDLE_ERROR.value)
         generic = loaded.error_responses.get(ErrorKey.NO_INTENT.value)
         return generic is not None and speech.startswith(generic)
+
+
+def _kind_of(found: RecognizeResult) -> tuple[str | None, str | None]:
+    said = {name: entity.value for name, entity in found.entities.items()}
+    domain, device_class = (said.get(key, found.context.get(key)) for key in ("domain", "device_class"))
+    return domain if isinstance(domain, str) else None, device_class if isinstance(device_class, str) else None
 
 
 def _answer(response: intent.IntentResponse, tier: str) -> Answer[intent.IntentResponse]:

@@ -24,7 +24,7 @@ async def async_setup_entry(
     hass: HomeAssistant, entry: BarnabeeNetConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Adds the entry's one conversation agent, and with it the judge of when a command is whole."""
-    assist = Assist(hass)
+    assist = Assist(hass, entry.runtime_data.vocabulary.home)
     entry.runtime_data.endpoint = Endpoint(assist, entry.runtime_data.vocabulary.names)
     async_add_entities([Conversation(entry, assist)])
 
@@ -84,6 +84,8 @@ def _context_of(user_input: conversation.ConversationInput) -> trace.VoiceContex
 
 def _response(answer: Answer[intent.IntentResponse], language: str) -> intent.IntentResponse:
     if answer.response is not None:
+        if not answer.response.speech:
+            answer.response.async_set_speech(answer.speech)
         return answer.response
     response = intent.IntentResponse(language=language)
     if answer.error is None:

@@ -78,6 +78,10 @@ class VocabularyKeeper:
         """Every name, area and floor that may be spoken of; empty until the first vocabulary is built."""
         return [] if self._vocabulary is None else [*self._vocabulary.names, *self._vocabulary.terms]
 
+    def home(self) -> Home | None:
+        """The home as it was last read, the same object until something in it changes; None before the first time."""
+        return None if self._built is None else self._built[0]
+
     @callback
     def _begin(self, hass: HomeAssistant) -> None:
         listen = hass.bus.async_listen

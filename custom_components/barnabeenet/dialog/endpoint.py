@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 import re
 from typing import Final, Protocol
 
@@ -51,6 +51,15 @@ class Recognition:
     """The names, areas and floors as they were said; what the satellite's room adds is not among them."""
     open_ended: bool
     """Whether a part of it may be any words, such as an item for the shopping list."""
+    slots: Mapping[str, str] = field(default_factory=dict)
+    """What the slots hold, the satellite's room among them."""
+    kind: tuple[str | None, str | None] = (None, None)
+    """The domain and device class of what is spoken of, as far as the sentence tells."""
+
+    @property
+    def is_a_name_alone(self) -> bool:
+        """Whether nothing but a name was said, as in "the bed light... off"."""
+        return _OPTIONAL.sub("", _OPTIONAL.sub("", self.template)).strip() == "{name}"
 
 
 class Recogniser(Protocol):
@@ -78,7 +87,7 @@ class Endpoint:
             return False
         if found.intent in _NEEDS_NO_TARGET:
             return True
-        if not _is_harmless(found) or not found.targets or _is_a_name_alone(found):
+        if not _is_harmless(found) or not found.targets or found.is_a_name_alone:
             return False
         return not await self._may_become_longer(text.rstrip(" .!?"), found, language, device_id)
 
@@ -96,11 +105,6 @@ class Endpoint:
                 if await self._recogniser.recognise(before + name, language, device_id) is not None:
                     return True
         return False
-
-
-def _is_a_name_alone(found: Recognition) -> bool:
-    """Whether nothing but a name was said, as in "the bed light... off"."""
-    return _OPTIONAL.sub("", _OPTIONAL.sub("", found.template)).strip() == "{name}"
 
 
 def _is_harmless(found: Recognition) -> bool:

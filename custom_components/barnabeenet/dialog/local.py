@@ -1,4 +1,4 @@
-"""The tier that costs nothing: Home Assistant's own sentences, then its rescue of those that are nearly right."""
+"""The tier that costs nothing: Home Assistant's own sentences, and ours and its ways to read what is none of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from ..telemetry.trace import VoiceContext
+from .question import Question
 
 ResponseT = TypeVar("ResponseT")
 
@@ -19,6 +20,10 @@ class Answer(Generic[ResponseT]):
     intent: str | None = None
     error: str | None = None
     response: ResponseT | None = None
+    question: Question | None = None
+    """What the speaker is asked; nothing is done before it is answered."""
+    commands: tuple[str, ...] = ()
+    """What was carried out, as sentences that are whole in themselves; see `Memory`."""
 
 
 class LocalAgent(Protocol[ResponseT]):
@@ -27,15 +32,42 @@ class LocalAgent(Protocol[ResponseT]):
     async def strict(self) -> Answer[ResponseT] | None:
         """Takes the sentence literally; None when it is none of those that are known."""
 
+    async def several(self) -> Answer[ResponseT] | None:
+        """Takes the sentence as several commands or as one that speaks of the last; None when it is neither."""
+
     async def rescue(self) -> Answer[ResponseT] | None:
         """Makes the best of a sentence that is misheard or phrased otherwise; None when that says nothing helpful."""
 
+    async def near_miss(self) -> Answer[ResponseT] | None:
+        """Finds the names that were meant by words that only sound like them; None when none is near."""
+
+
+class Memory(Protocol):
+    """The last command of one device and session, so that "it" can be understood; whoever keeps it forgets it in time."""
+
+    def recall(self) -> tuple[str, ...]:
+        """The sentences of the last command, whole in themselves; empty when there is none."""
+
+    def note(self, sentences: tuple[str, ...]) -> None:
+        """Keeps them in place of what was there."""
+
 
 async def answer_locally(agent: LocalAgent[ResponseT], context: VoiceContext) -> Answer[ResponseT] | None:
-    """Strictly first, so that a sentence that is understood is never second-guessed; None when neither can help."""
+    """Strictly first, so that a sentence that is understood is never second-guessed; None when nothing helps.
+
+    A rescue that only knows what was wrong is heard when no name is near either.
+    """
     with context.stage("strict"):
         answer = await agent.strict()
     if answer is not None:
         return answer
+    with context.stage("several"):
+        answer = await agent.several()
+    if answer is not None:
+        return answer
     with context.stage("rescue"):
-        return await agent.rescue()
+        rescued = await agent.rescue()
+    if rescued is not None and rescued.error is None:
+        return rescued
+    with context.stage("near_miss"):
+        return await agent.near_miss() or rescued

@@ -48,7 +48,7 @@ def quick_words(language: str | None, responses: Mapping[str, Any]) -> list[str]
     """
     ours = [
         *_spoken(PHRASES, language).values(),
-        *(say(occasion, language) for occasion in Phrase),
+        *(text for occasion in Phrase if "{" not in (text := say(occasion, language))),
         *_spoken(ACKNOWLEDGEMENTS, language),
         *_spoken(THINKING, language),
     ]

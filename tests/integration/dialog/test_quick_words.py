@@ -39,7 +39,7 @@ def test_every_occasion_has_a_short_phrase_in_every_language(language: str) -> N
 def test_all_of_ours_are_quick_words(language: str) -> None:
     words = quick_words(language, {})
     ours = [*PHRASES[language].values(), *ACKNOWLEDGEMENTS[language], *THINKING[language]]
-    assert set(words) == {*ours, *(say(occasion, language) for occasion in Phrase)}
+    assert set(words) == {*ours, *(text for occasion in Phrase if "{" not in (text := say(occasion, language)))}
 
 
 @pytest.mark.parametrize(

@@ -15,22 +15,28 @@ from custom_components.barnabeenet.telemetry.trace import VoiceContext
 class Agent:
     """Answers what the test gives it and notes the order of the questions."""
 
-    def __init__(self, strict: Answer[str] | None = None, rescue: Answer[str] | None = None) -> None:
-        self.answers = {"strict": strict, "rescue": rescue}
+    def __init__(self, **answers: Answer[str]) -> None:
+        self.answers = answers
         self.asked: list[str] = []
         self.failure: Exception | None = None
 
     async def strict(self) -> Answer[str] | None:
         return self._answer("strict")
 
+    async def several(self) -> Answer[str] | None:
+        return self._answer("several")
+
     async def rescue(self) -> Answer[str] | None:
         return self._answer("rescue")
+
+    async def near_miss(self) -> Answer[str] | None:
+        return self._answer("near_miss")
 
     def _answer(self, tier: str) -> Answer[str] | None:
         self.asked.append(tier)
         if self.failure is not None:
             raise self.failure
-        return self.answers[tier]
+        return self.answers.get(tier)
 
 
 DONE = Answer("Turned on the light", "strict", intent="HassTurnOn", response="what was done")
@@ -46,7 +52,7 @@ async def test_what_is_not_understood_strictly_is_rescued() -> None:
     rescued = Answer("Turned on the light", "rescue")
     agent = Agent(rescue=rescued)
     assert await take_turn("turn the light onn", "en", agent, VoiceContext()) is rescued
-    assert agent.asked == ["strict", "rescue"]
+    assert agent.asked == ["strict", "several", "rescue"]
 
 
 @pytest.mark.parametrize("language", ["en", "de", "fr", "es", "nl"])
@@ -96,10 +102,10 @@ async def test_the_turn_is_written_down() -> None:
     assert [stage.name for stage in context.stages] == ["strict"]
 
 
-async def test_both_tries_are_timed() -> None:
+async def test_all_tries_are_timed() -> None:
     context = VoiceContext()
     await take_turn("banana", "en", Agent(), context)
-    assert [stage.name for stage in context.stages] == ["strict", "rescue"]
+    assert [stage.name for stage in context.stages] == ["strict", "several", "rescue", "near_miss"]
 
 
 async def test_an_answer_without_words_is_an_answer() -> None:

@@ -1,0 +1,149 @@
+"""Finds the names that were meant by words that only sound like them: "lock the fraud door"."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from rapidfuzz import process
+from rapidfuzz.distance import Levenshtein
+
+from .endpoint import Recognition
+from .question import Option, Question
+from .several import Understand
+from .slots import Home
+from .sounds import likeness, sound_of
+
+# Measured on names that a recogniser misheard; see the tests. Below the first one is asked, below the second nothing.
+CERTAIN: Final = 0.8
+POSSIBLE: Final = 0.66
+# A second name must be that much less like the words before the first is taken without asking.
+MARGIN: Final = 0.12
+OPTIONS_MAX: Final = 3
+
+_SPAN_MAX_WORDS: Final = 6
+_SPAN_MAX_CHARS: Final = 60
+_WORDS_MAX: Final = 24
+# How many names are compared closely, and how many sentences are tried: some 2 ms each.
+_CLOSE_MAX: Final = 24
+_TRIES_MAX: Final = 12
+_ROUGHLY: Final = 0.55
+
+# What may be done on a guess; a lock, a garage or a script is asked about. Questions may always be answered.
+_HARMLESS_KINDS: Final = frozenset(
+    {"light", "fan", "switch", "input_boolean", "media_player", "climate", "humidifier", "weather", "todo"}
+)
+_HARMLESS_COVERS: Final = frozenset({"awning", "blind", "curtain", "shade", "shutter"})
+
+Kind = Literal["name", "area", "floor"]
+
+
+@dataclass(frozen=True)
+class Name:
+    """Something that can be spoken of. `thing` is the same for all names of one thing."""
+
+    text: str
+    kind: Kind
+    thing: int
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A name in the place of some words of a sentence, and how like them it is, from 0 to 1."""
+
+    name: Name
+    sentence: str
+    score: float
+
+
+class Names:
+    """The names of a home by their sounds; built once for every change of the home."""
+
+    def __init__(self, home: Home) -> None:
+        self.language = home.language
+        self._by_sound: dict[str, list[Name]] = defaultdict(list)
+        for name in _names_of(home):
+            self._by_sound[sound_of(name.text, home.language)].append(name)
+        self._by_sound.pop("", None)
+        self._sounds = list(self._by_sound)
+
+    def candidates(self, text: str) -> list[Candidate]:
+        """Names like some words of the sentence, the likest first; of one name only its likest place."""
+        best: dict[str, Candidate] = {}
+        for before, span, after in _spans(text):
+            rough = process.extract(
+                sound_of(span, self.language),
+                self._sounds,
+                scorer=Levenshtein.normalized_similarity,
+                score_cutoff=_ROUGHLY,
+                limit=_CLOSE_MAX,
+            )
+            for sound, _, _ in rough:
+                for name in self._by_sound[sound]:
+                    score = likeness(span, name.text, self.language)
+                    known = best.get(name.text)
+                    if score >= POSSIBLE and (known is None or score > known.score):
+                        best[name.text] = Candidate(name, f"{before}{name.text}{after}", score)
+        return sorted(best.values(), key=lambda each: -each.score)[:_CLOSE_MAX]
+
+
+async def find_name(text: str, names: Names, understand: Understand) -> Option | Question | None:
+    """What was meant: a sentence to carry out, a question about what is not sure or not harmless, or nothing.
+
+    Only sentences that are understood strictly with the name in its place count, so no word is ever passed over.
+    """
+    found: list[tuple[Candidate, Recognition]] = []
+    things: set[tuple[Kind, int]] = set()
+    for candidate in names.candidates(text)[:_TRIES_MAX]:
+        meaning = await understand(candidate.sentence)
+        thing = (candidate.name.kind, candidate.name.thing)
+        if meaning is None or thing in things or not _speaks_of(meaning, candidate.name):
+            continue
+        things.add(thing)
+        found.append((candidate, meaning))
+    if not found:
+        return None
+    best, meaning = found[0]
+    options = tuple(Option(each.name.text, each.sentence) for each, _ in found if each.score > best.score - MARGIN)
+    if len(options) == 1 and best.score >= CERTAIN and is_harmless(meaning):
+        return options[0]
+    return Question(options[:OPTIONS_MAX], names.language)
+
+
+def is_harmless(meaning: Recognition) -> bool:
+    """Whether a command may be carried out although its words were not quite understood."""
+    return is_harmless_kind(meaning.intent, *meaning.kind)
+
+
+def is_harmless_kind(intent: str, domain: str | None, device_class: str | None) -> bool:
+    """The same of an intent and the kind of thing that it is for."""
+    if "Get" in intent:
+        return True
+    return domain in _HARMLESS_KINDS or (domain == "cover" and device_class in _HARMLESS_COVERS)
+
+
+def _speaks_of(meaning: Recognition, name: Name) -> bool:
+    said = meaning.slots.get(name.kind, "")
+    return not meaning.is_a_name_alone and any(
+        each.casefold() == name.text.casefold() for each in (said, *meaning.targets)
+    )
+
+
+def _names_of(home: Home) -> Iterator[Name]:
+    for index, entity in enumerate(home.entities):
+        yield from (Name(text, "name", index) for text in entity.names)
+    yield from (Name(text, "area", index) for index, text in enumerate(home.areas))
+    yield from (Name(text, "floor", index) for index, text in enumerate(home.floors))
+
+
+def _spans(text: str) -> Iterator[tuple[str, str, str]]:
+    """All runs of words that may stand for a name, with the text before and after them."""
+    words = text.split()[:_WORDS_MAX]
+    for begin in range(len(words)):
+        for end in range(begin + 1, min(len(words), begin + _SPAN_MAX_WORDS) + 1):
+            span = " ".join(words[begin:end])
+            if len(span) <= _SPAN_MAX_CHARS:
+                before, after = " ".join(words[:begin]), " ".join(words[end:])
+                yield f"{before} " if before else "", span.strip(",;.!?"), f" {after}" if after else ""
