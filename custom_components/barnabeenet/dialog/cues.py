@@ -188,6 +188,12 @@ def tokens(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(fold(text)))
 
 
+@cache
+def word_set(line: str) -> frozenset[str]:
+    """The words of a line of a table."""
+    return frozenset(line.split())
+
+
 def stop_words(language: str | None) -> frozenset[str]:
     """Words that say nothing about which thing is meant; of all languages where ours is unknown."""
     return _stop_words(spoken(language))

@@ -1,0 +1,219 @@
+"""Decides about every call that a model asks for: it may have been told to by something that it only read.
+
+What is asked must follow from the speaker's own words. What opens the home or cannot be undone needs a known speaker
+as well, and their yes to a question that names it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+import time
+from typing import Final
+
+from ..providers.base import ToolCall
+from .actions import Action, Gravity, is_offered, understand
+from .cues import stop_words, tokens
+from .quote import NAME_MAX_CHARS, clean, unquote
+from .things import Mentions, Thing, Things
+from .verbs import asks_for, is_yes, means_all, points_back, question_for
+
+CONFIRM_WITHIN_S: Final = 30.0
+_PENDING_MAX: Final = 64
+_ARGUMENTS_MAX_CHARS: Final = 4_000
+_NAMED_MAX: Final = 3
+_EARLIER_MAX: Final = 2
+# These reach no thing of the home by its name, or a list that Home Assistant finds by itself.
+_UNTARGETED: Final = frozenset({"add", "remove", "say", "timer"})
+# The arguments that are words of the speaker's own, to be found in what they said.
+_SAID_ARGUMENTS: Final = {"add": ("item",), "remove": ("item",), "say": ("message",), "play": ("search_query",)}
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What the speaker said now, and in the turns before it, oldest first; `speaker` is None for a guest."""
+
+    text: str
+    language: str
+    speaker: str | None
+    session: str
+    area: str | None = None
+    earlier: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Allow:
+    """Carry it out, with the arguments as they are in `call`."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """Ask the speaker; see `Confirmations` for what comes of the answer."""
+
+    question: str
+    call: ToolCall
+    sensitive: bool
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Do not carry it out; the reason is for the model and the trace."""
+
+    reason: str
+
+
+Decision = Allow | Confirm | Refuse
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The rules of one home; `harmless` are entity ids of scripts and the like that its owner has cleared."""
+
+    things: Things
+    harmless: frozenset[str] = frozenset()
+
+    def decide(self, call: ToolCall, spoken: Spoken) -> Decision:
+        """What is to become of a call, from the words of the speaker alone."""
+        if not is_offered(call.name):
+            return Refuse(f"There is no tool {clean(call.name, max_chars=NAME_MAX_CHARS)}.")
+        if len(repr(call.arguments)) > _ARGUMENTS_MAX_CHARS:
+            return Refuse("The arguments are too long.")
+        call = ToolCall(call.id, call.name, unquote(call.arguments))
+        action = understand(call.name, call.arguments, self.things, self.harmless)
+        return Allow(call) if action.gravity is Gravity.READS else self._decide_change(action, call, spoken)
+
+    def _decide_change(self, action: Action, call: ToolCall, spoken: Spoken) -> Decision:
+        if action.targeted and not action.things and action.verb not in _UNTARGETED:
+            return Refuse("Nothing in the home is called that. Ask the person what they mean.")
+        asked_for = self._warrants(action, call, spoken)
+        if action.gravity is Gravity.SENSITIVE:
+            return self._decide_sensitive(action, call, spoken, asked_for=asked_for)
+        if asked_for:
+            return Allow(call)
+        if action.gravity is Gravity.GUARDED and spoken.speaker is None:
+            return Refuse("The person has not asked for this.")
+        return Confirm(_question(action, call, spoken.language), call, sensitive=False)
+
+    def _decide_sensitive(self, action: Action, call: ToolCall, spoken: Spoken, *, asked_for: bool) -> Decision:
+        if not asked_for:
+            return Refuse("The person has not asked for this in plain words.")
+        if spoken.speaker is None:
+            return Refuse("This needs somebody whom the home knows, and the speaker is not known.")
+        return Confirm(_question(action, call, spoken.language), call, sensitive=True)
+
+    def _warrants(self, action: Action, call: ToolCall, spoken: Spoken) -> bool:
+        """Whether the speaker's words ask for this: the deed now, the thing now or in the turns just before."""
+        now = self.things.mentions(spoken.text, spoken.language)
+        asks = _asks(action, now.words, spoken.language)
+        if asks is False or (asks is None and action.gravity is not Gravity.ORDINARY):
+            return False
+        if not _says_arguments(action, call, now.words, spoken.language):
+            return False
+        if not action.targeted:
+            # Home Assistant takes the speaker's room; a thing that was named is one that the model left out.
+            return action.gravity is Gravity.ORDINARY
+        if all(self._means(thing, now, spoken) for thing in action.things):
+            return True
+        if now.areas or now.kinds or not points_back(now.words, spoken.language):
+            return False
+        before = [self.things.mentions(text, spoken.language) for text in spoken.earlier[-_EARLIER_MAX:]]
+        return any(all(self._means(thing, each, spoken) for thing in action.things) for each in before)
+
+    def _means(self, thing: Thing, said: Mentions, spoken: Spoken) -> bool:
+        """Whether words mean a thing: by its name, by most of it, or by its kind and a place."""
+        words = frozenset(said.words)
+        stop = stop_words(spoken.language)
+        here = thing.area in said.areas or (thing.floor is not None and thing.floor in said.floors)
+        elsewhere = bool(said.areas or said.floors) and not here
+        for name in map(tokens, thing.names):
+            telling = frozenset(name) - stop or frozenset(name)
+            if telling and telling <= words:
+                return True
+            if not elsewhere and 2 * len(telling & words) > len(telling):
+                return True
+        if elsewhere:
+            return False
+        everything = means_all(said.words, spoken.language)
+        if not (here or everything or (self._is_nearest(thing, spoken.area) and not self._names_another(thing, said))):
+            return False
+        return any(_is_kind(thing, kind) for kind in said.kinds) if said.kinds else everything
+
+    def _names_another(self, thing: Thing, said: Mentions) -> bool:
+        """Whether the words name something else of this domain, so that "the light" in them is not this one."""
+        words = frozenset(said.words)
+        others = (other for other in self.things.of_kind(thing.domain) if other is not thing)
+        return any(name and words.issuperset(name) for other in others for name in map(tokens, other.names))
+
+    def _is_nearest(self, thing: Thing, area: str | None) -> bool:
+        """Whether who names no place means this one: in their own room, or the home's only one of its domain."""
+        return (thing.area is not None and thing.area == area) or len(self.things.of_kind(thing.domain)) == 1
+
+
+class Confirmations:
+    """Calls that wait for a yes: one for a session, for a short while; `clock` is monotonic, in seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._pending: OrderedDict[str, tuple[Confirm, str | None, float]] = OrderedDict()
+
+    def ask(self, confirm: Confirm, spoken: Spoken) -> None:
+        """Keeps the call until the session's next utterance; a newer one takes its place."""
+        self._pending.pop(spoken.session, None)
+        self._pending[spoken.session] = (confirm, spoken.speaker, self._clock() + CONFIRM_WITHIN_S)
+        while len(self._pending) > _PENDING_MAX:
+            self._pending.popitem(last=False)
+
+    def answer(self, spoken: Spoken) -> ToolCall | None:
+        """The very call that was asked about, when this utterance is a plain yes to it; whatever it is, it ends the wait.
+
+        A sensitive one needs the yes of the person who asked for it.
+        """
+        confirm, speaker, until_s = self._pending.pop(spoken.session, (None, None, 0.0))
+        if confirm is None or self._clock() >= until_s or not is_yes(spoken.text, spoken.language):
+            return None
+        if confirm.sensitive and (spoken.speaker is None or spoken.speaker != speaker):
+            return None
+        return confirm.call
+
+
+def _asks(action: Action, words: tuple[str, ...], language: str) -> bool | None:
+    """Whether the words ask for this deed; who turns something off has not said that a door is to be unlocked."""
+    asks = asks_for(action.effect, words, language)
+    if asks or any(thing.domain == "lock" for thing in action.things):
+        return asks
+    return asks_for(action.verb, words, language)
+
+
+def _says_arguments(action: Action, call: ToolCall, words: tuple[str, ...], language: str) -> bool:
+    """Whether what is to be written down, announced or played is in the speaker's own words."""
+    said, stop = frozenset(words), stop_words(language)
+    for name in _SAID_ARGUMENTS.get(action.verb, ()):
+        value = call.arguments.get(name)
+        telling = frozenset(tokens(str(value))) - stop if value is not None else frozenset()
+        if telling and 2 * len(telling & said) < len(telling):
+            return False
+    return True
+
+
+def _is_kind(thing: Thing, kind: str) -> bool:
+    """Whether a thing is of a kind that was said; "the door" is also the lock in it."""
+    domain, _, device_class = kind.partition(".")
+    if kind == "binary_sensor.door":
+        return thing.domain == "lock" or (thing.domain == "cover" and thing.device_class in {"door", "garage", "gate"})
+    if kind == "binary_sensor.window":
+        return thing.domain == "cover"
+    return thing.domain == domain and (not device_class or thing.device_class == device_class)
+
+
+def _question(action: Action, call: ToolCall, language: str) -> str:
+    names = [clean(thing.name, max_chars=NAME_MAX_CHARS) for thing in action.things]
+    if not names:
+        said = ", ".join(f"{value}" for value in call.arguments.values() if isinstance(value, str | int | float))
+        names = [clean(f"{action.tool.removeprefix('Hass')} {said}", max_chars=NAME_MAX_CHARS)]
+    shown = ", ".join(names[:_NAMED_MAX])
+    return question_for(
+        action.effect, f"{shown} (+{len(names) - _NAMED_MAX})" if len(names) > _NAMED_MAX else shown, language
+    )
