@@ -118,10 +118,10 @@ class Things:
             return
         for words in set(map(tokens, thing.names)):
             _discard(self._by_name, words, entity_id)
-            for word in set(words):
-                self._by_word[word].pop(entity_id, None)
-                if not self._by_word[word]:
-                    del self._by_word[word]
+        for word in {word for name in thing.names for word in tokens(name)}:
+            self._by_word[word].pop(entity_id)
+            if not self._by_word[word]:
+                del self._by_word[word]
         for kind in thing.kinds:
             _discard(self._by_kind, kind, entity_id)
         for sort, place, called in _places_of(thing):
