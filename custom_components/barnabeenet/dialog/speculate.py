@@ -1,0 +1,298 @@
+"""Getting ready for a command while it may still be going on.
+
+When the words so far are a whole command, its reply is prepared. Where waiting for the last word would cost time and
+everything can be put back exactly, the command is carried out early as well; the turn itself carries it out again, which
+changes nothing. If the final words are others, all is put back before they are acted on. Afterwards the home is as if
+only the final words had been heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+import logging
+from typing import Any, Final, Generic, Protocol, TypeVar
+from uuid import uuid4
+
+_LOGGER = logging.getLogger(__name__)
+
+CONFIDENT: Final = 0.95
+# People pause for a fifth of a second within a sentence, and seldom for longer. The sidecar waits for 0.7 s.
+ACT_AFTER_SILENCE_MS: Final = 350.0
+# The turn does not wait longer for a light that does not answer.
+UNDO_MAX_S: Final = 2.0
+
+StateT = TypeVar("StateT")
+
+
+class CannotAct(Exception):
+    """Something in the home could not be changed; the text says what."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole command: the reply it will have, as far as that is known before, and how it is carried out.
+
+    `undoable` are the ids of all that it changes, when each can be put back exactly and nothing else follows from it;
+    otherwise it is empty.
+    """
+
+    text: str
+    reply: str | None = None
+    undoable: tuple[str, ...] = ()
+    action: Any = None
+
+
+class Home(Protocol[StateT]):
+    """What can be commanded. A mark tells the changes that we make from those that others make."""
+
+    async def plan(self, text: str, language: str, device_id: str | None) -> Plan | None:
+        """What a sentence would do; None when it is no whole command. Changes nothing."""
+
+    def state(self, thing: str) -> StateT | None:
+        """Everything that is needed to put a thing back as it is now; None when that is not possible."""
+
+    def watch(self, things: Sequence[str], changed: Callable[[str, StateT | None, str], None]) -> Callable[[], None]:
+        """Tells of each change a thing's id, its new state as above and the mark, until the returned function is called."""
+
+    async def carry_out(self, plan: Plan, mark: str) -> None:
+        """Does it and returns when it is done; raises CannotAct, perhaps half way."""
+
+    async def restore(self, thing: str, state: StateT, mark: str) -> None:
+        """Puts one thing back; raises CannotAct."""
+
+
+class Voice(Protocol):
+    """What speaks the reply."""
+
+    def ask_ahead(self, text: str, language: str) -> None:
+        """Has a reply's audio made, in the background, in the hope that it will be spoken; never raises."""
+
+
+class Speculator(Generic[StateT]):
+    """Makes a speculation for each utterance and ends those that are open when the house shuts down."""
+
+    def __init__(self, home: Home[StateT], voice: Voice) -> None:
+        self._home = home
+        self._voice = voice
+        self._open: set[Speculation[StateT]] = set()
+        self.counts: dict[str, int] = {"prepared": 0, "acted": 0, "confirmed": 0, "undone": 0}
+
+    def begin(self, language: str, device_id: str | None, *, may_act: bool) -> Speculation[StateT]:
+        """For one utterance, which must be settled; `may_act` says that our own agent will carry out its final words."""
+        speculation = Speculation(self._home, self._voice, language, device_id, self.counts, may_act=may_act)
+        self._open.add(speculation)
+        speculation.on_settled = self._open.discard
+        return speculation
+
+    async def close(self) -> None:
+        """Puts back what nobody has confirmed."""
+        await asyncio.gather(*(speculation.settle(None) for speculation in tuple(self._open)))
+
+
+class Speculation(Generic[StateT]):
+    """One utterance: at most one guess at a time, and a new one begins when the old one has been put back."""
+
+    def __init__(
+        self,
+        home: Home[StateT],
+        voice: Voice,
+        language: str,
+        device_id: str | None,
+        counts: dict[str, int],
+        *,
+        may_act: bool,
+    ) -> None:
+        self._home, self._voice = home, voice
+        self._language, self._device_id = language, device_id
+        self._counts = counts
+        self._may_act = may_act
+        self._guess: _Guess[StateT] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._settled = False
+        self.on_settled: Callable[[Speculation[StateT]], None] = lambda _: None
+
+    def hear(self, text: str, *, stable: bool, silence_ms: float, confidence: float | None = None) -> None:
+        """Takes the words so far and returns at once.
+
+        A recogniser that states no confidence is believed when its words are stable: decoded as final after a pause.
+        """
+        if self._settled:
+            return
+        key = said(text)
+        if self._guess is not None:
+            if self._guess.key == key:
+                return
+            # The person goes on, or was misunderstood at first.
+            self._withdraw()
+        if stable and key and (confidence is None or confidence >= CONFIDENT):
+            self._guess = _Guess(self, text, key, silence_ms, after=self._ending)
+
+    async def settle(self, final: str | None) -> None:
+        """Takes the final words, None when there are none; returns when the home is as it was before any others."""
+        if self._settled:
+            return
+        self._settled = True
+        guess = self._guess
+        if guess is not None and final is not None and guess.key == said(final):
+            self._guess = None
+            ending = asyncio.create_task(guess.confirm())
+        else:
+            self._withdraw()
+            ending = self._ending or asyncio.create_task(_nothing())
+        # It is shielded from a pipeline that is cancelled, and goes on when it takes too long.
+        ending.add_done_callback(lambda _: self.on_settled(self))
+        try:
+            async with asyncio.timeout(UNDO_MAX_S):
+                await asyncio.shield(ending)
+        except TimeoutError:
+            _LOGGER.warning("Something in the home takes long to be put back; the turn goes on")
+
+    def _withdraw(self) -> None:
+        guess, self._guess = self._guess, None
+        if guess is not None:
+            self._ending = asyncio.create_task(guess.withdraw())
+
+    async def prepare(self, text: str) -> Plan | None:
+        """The plan of some words, with the reply's audio asked for."""
+        plan = await self._home.plan(text, self._language, self._device_id)
+        if plan is not None:
+            self._counts["prepared"] += 1
+            if plan.reply:
+                self._voice.ask_ahead(plan.reply, self._language)
+        return plan
+
+    def early(self, plan: Plan) -> _Early[StateT] | None:
+        """Means of carrying it out and of taking it back; None when it must wait for the final words."""
+        return _Early(self._home, plan) if self._may_act and plan.undoable else None
+
+    def count(self, what: str) -> None:
+        """Counts for telemetry."""
+        self._counts[what] += 1
+
+
+class _Guess(Generic[StateT]):
+    """Words that may be all, and what was done in that hope."""
+
+    def __init__(
+        self,
+        speculation: Speculation[StateT],
+        text: str,
+        key: str,
+        silence_ms: float,
+        *,
+        after: asyncio.Task[None] | None,
+    ) -> None:
+        self.key = key
+        self._speculation = speculation
+        self._wait_s = max(0.0, ACT_AFTER_SILENCE_MS - silence_ms) / 1000
+        self._over = asyncio.Event()
+        self._early: _Early[StateT] | None = None
+        self._task = asyncio.create_task(self._run(text, after))
+
+    async def _run(self, text: str, after: asyncio.Task[None] | None) -> None:
+        try:
+            if after is not None:
+                await after
+            plan = await self._speculation.prepare(text)
+            early = None if plan is None else self._speculation.early(plan)
+            if early is None or await self._is_over_soon():
+                return
+            if early.begin():
+                self._early = early
+                self._speculation.count("acted")
+                await early.carry_out()
+        except Exception:  # a guess that goes wrong must not harm the turn
+            _LOGGER.exception("Could not get ready for a command")
+
+    async def _is_over_soon(self) -> bool:
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._over.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def confirm(self) -> None:
+        """These were the final words: what is begun is ended, and nothing put back."""
+        self._over.set()
+        await self._task
+        if self._early is not None:
+            self._early.close()
+            self._speculation.count("confirmed")
+
+    async def withdraw(self) -> None:
+        """These were not the final words: what is begun is ended and put back."""
+        self._over.set()
+        await self._task
+        if self._early is not None:
+            try:
+                await self._early.undo()
+            finally:
+                self._early.close()
+            self._speculation.count("undone")
+
+
+class _Early(Generic[StateT]):
+    """A command that is carried out early; knows for each thing what others last made of it."""
+
+    def __init__(self, home: Home[StateT], plan: Plan) -> None:
+        self._home = home
+        self._plan = plan
+        self._mark = uuid4().hex
+        self._before: dict[str, StateT | None] = {}
+        self._theirs: set[str] = set()
+        self._is_done = False
+        self._unwatch: Callable[[], None] = lambda: None
+
+    def begin(self) -> bool:
+        """Notes what is there; false when something could not be put back now."""
+        self._before = {thing: self._home.state(thing) for thing in self._plan.undoable}
+        if any(state is None for state in self._before.values()):
+            return False
+        self._unwatch = self._home.watch(self._plan.undoable, self._changed)
+        return True
+
+    async def carry_out(self) -> None:
+        """Does it; a failure is left to the turn to tell."""
+        try:
+            await self._home.carry_out(self._plan, self._mark)
+        except CannotAct as error:
+            _LOGGER.debug("Could not act early: %s", error)
+        self._is_done = True
+
+    async def undo(self) -> None:
+        """Puts everything back to what others last made of it; what somebody has changed since is left alone."""
+        for thing in self._plan.undoable:
+            state = self._before[thing]
+            if thing in self._theirs or state is None:
+                continue
+            try:
+                await self._home.restore(thing, state, self._mark)
+            except CannotAct as error:
+                _LOGGER.warning("Could not put back %s: %s", thing, error)
+
+    def close(self) -> None:
+        """Ends the watching."""
+        self._unwatch()
+
+    def _changed(self, thing: str, state: StateT | None, mark: str) -> None:
+        if mark == self._mark:
+            self._theirs.discard(thing)
+            return
+        self._before[thing] = state
+        if self._is_done:
+            # Earlier, our own command may still come after it.
+            self._theirs.add(thing)
+
+
+def said(text: str) -> str:
+    """The words alone, as two decodes of the same speech have them in common."""
+    return " ".join(
+        "".join(letter if letter.isalnum() or letter in "'%" else " " for letter in text.casefold()).split()
+    )
+
+
+async def _nothing() -> None:
+    pass
