@@ -1,4 +1,4 @@
-"""The one HTTP client of all providers: made off the event loop, and no answer is larger than ANSWER_MAX_BYTES."""
+"""The one HTTP client of all providers: made off the event loop, and nothing is larger than ANSWER_MAX_BYTES."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, cast
 
 import httpx
 
-ANSWER_MAX_BYTES: Final = 8 * 1024 * 1024
+ANSWER_MAX_BYTES: Final = 16 * 1024 * 1024
 CONNECT_S: Final = 5.0
 # As long as a conversation's pauses: a new TLS connection costs more than all our own work.
 KEEP_ALIVE_S: Final = 60.0

@@ -311,7 +311,7 @@ async def test_endless_words_end_at_the_limit(vendor: LlmServer, provider: Make,
 async def test_a_gigantic_answer_is_left(vendor: LlmServer, provider: Make, prompt: Prompt) -> None:
     vendor.will(Answer([chunk({"content": "Well. "})], endless=event({"choices": [], "pad": "x" * 900_000})))
 
-    with pytest.raises(BadAnswer, match="larger than 8 MiB"):
+    with pytest.raises(BadAnswer, match="larger than 4 MiB"):
         await heard(await provider(vendor.url), prompt)
 
 
