@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from homeassistant.config_entries import SOURCE_IGNORE, ConfigEntry, ConfigEntryState, ConfigFlow, ConfigFlowResult
+from homeassistant.config_entries import (
+    SOURCE_IGNORE,
+    ConfigEntry,
+    ConfigEntryState,
+    ConfigFlow,
+    ConfigFlowResult,
+    ConfigSubentryFlow,
+)
 from homeassistant.const import CONF_HOST, CONF_PORT, CONF_TOKEN
+from homeassistant.core import callback
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.selector import TextSelector, TextSelectorConfig, TextSelectorType
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
@@ -30,8 +38,10 @@ from .client.errors import (
 )
 from .client.messages import TOKEN_MAX_CHARS, TOKEN_MIN_CHARS
 from .client.sidecar import Address, Identity, probe
-from .const import CONF_PREFERRED, DEFAULT_PORT, DEFAULT_TITLE, DOMAIN
+from .const import CONF_PREFERRED, DEFAULT_PORT, DEFAULT_TITLE, DOMAIN, SUBENTRY_PROVIDER
 from .coordinator import async_introduction
+from .options_flow import BarnabeeNetOptionsFlow
+from .provider_flow import ProviderFlow
 
 _ERRORS: Final[Mapping[type[SidecarError], str]] = {
     BackingOff: "backing_off",
@@ -71,6 +81,21 @@ class BarnabeeNetConfigFlow(ConfigFlow, domain=DOMAIN):
 
     _found: Address
     _name: str
+
+    @staticmethod
+    @callback
+    def async_get_options_flow(config_entry: ConfigEntry) -> BarnabeeNetOptionsFlow:  # noqa: ARG004
+        """What can be changed without setting the entry up again."""
+        return BarnabeeNetOptionsFlow()
+
+    @classmethod
+    @callback
+    def async_get_supported_subentry_types(
+        cls,
+        config_entry: ConfigEntry,  # noqa: ARG003
+    ) -> dict[str, type[ConfigSubentryFlow]]:
+        """What can be added to an entry."""
+        return {SUBENTRY_PROVIDER: ProviderFlow}
 
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Asks for address and token."""

@@ -10,6 +10,9 @@ DEFAULT_PORT: Final = 10800
 DEFAULT_TITLE: Final = "Barnabee"
 ZEROCONF_TYPE: Final = "_barnabeenet._tcp.local."
 
+# The types of an entry's subentries.
+SUBENTRY_PROVIDER: Final = "provider"
+
 # In an entry's data: the wish for a preferred pipeline until one is made, then what was made.
 CONF_PREFERRED: Final = "preferred"
 CONF_PIPELINE: Final = "pipeline"
