@@ -19,6 +19,9 @@ from custom_components.barnabeenet.client.errors import CannotConnect, RequestFa
 from custom_components.barnabeenet.client.messages import Partial, Vocabulary
 from custom_components.barnabeenet.client.sidecar import Address, Detection, Identity, SpokenWords, Transcription
 from custom_components.barnabeenet.const import DOMAIN
+from tests.redis_server import redis_server
+
+__all__ = ["redis_server"]
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 IDENTITY = Identity("sidecar-1", "Beast", "barnabeenet-sidecar 0.1.0")
