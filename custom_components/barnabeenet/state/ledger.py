@@ -89,6 +89,10 @@ class Ledger:
         self._outbox.post(_CORRECT, (corrected.cost_micro_usd, entry.id))
         return corrected
 
+    async def flush(self) -> None:
+        """Returns when all that was recorded has been written, or once the database has failed."""
+        await self._outbox.flush()
+
     async def spent_since(self, since: datetime) -> list[Spent]:
         """What has been written since then; raises StateError."""
         return [

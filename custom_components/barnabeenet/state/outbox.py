@@ -51,8 +51,7 @@ class Outbox:
             return
         self._waiting.append((sql, parameters))
         self._trim()
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write(), name="barnabeenet outbox")
+        self._start()
 
     async def flush(self) -> None:
         """Returns when all that was posted has been written, or once the database has failed."""
@@ -60,6 +59,8 @@ class Outbox:
         while self._waiting and self._writer is not None and not self._writer.done():
             await asyncio.wait([self._writer])
         self._hurry.clear()
+        if self._waiting and not self._closed:
+            self._start()
 
     async def close(self) -> None:
         """Tries once more and ends; the database is closed by whoever opened it."""
@@ -71,6 +72,10 @@ class Outbox:
             await asyncio.gather(self._writer, return_exceptions=True)
         self._lose(len(self._waiting))
         self._waiting.clear()
+
+    def _start(self) -> None:
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write(), name="barnabeenet outbox")
 
     async def _write(self) -> None:
         retry_s = FIRST_RETRY_S
