@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 import ssl
 
 import httpx
@@ -230,6 +230,29 @@ async def test_one_byte_at_a_time_is_silence(servers: list[LlmServer], chain_of:
 
     assert calls[0].outcome == "timed_out"
     assert calls[0].total_ms < 1500
+
+
+async def test_a_connection_that_was_given_up_in_silence_is_replaced(chain_of: ChainOf) -> None:
+    served = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        served.append(writer.get_extra_info("peername"))
+        body = b"".join(said("Hello.").events)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        # The next request finds nobody, as behind a router that has forgotten the connection.
+        with suppress(asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n{")
+        writer.transport.abort()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        chain, calls = await chain_of([f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"])
+        assert await ask(chain) == "Hello."
+        assert await ask(chain) == "Hello."
+        server.close_clients()
+
+    assert [call.outcome for call in calls] == ["answered", "answered"]
+    assert len(set(served)) == 2
 
 
 async def test_a_key_is_not_carried_to_where_a_redirect_points(servers: list[LlmServer], chain_of: ChainOf) -> None:

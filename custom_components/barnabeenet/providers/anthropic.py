@@ -15,8 +15,8 @@ import httpx
 
 from . import faults
 from .answer import Piece, ToolPart, deltas
-from .base import Delta, Message, Meter, Prompt, ProviderError, Refused, Tier, TimedOut, Tool, Usage
-from .events import events
+from .base import Delta, Message, Meter, Prompt, Refused, Tier, TimedOut, Tool, Usage
+from .events import events, sent
 from .http import CONNECT_S
 from .settings import Settings
 
@@ -78,8 +78,10 @@ class Anthropic:
         request = self._request(prompt)
         counted = [request["system"], request["messages"], request.get("tools", [])]
         meter.prompt_chars = len(json.dumps(counted, ensure_ascii=False, default=str))
-        async for delta in deltas(self._pieces(request, trace_id, meter), prompt, self._settings.limits, meter):
-            yield delta
+        pieces = self._pieces(request, trace_id, meter)
+        async with aclosing(deltas(pieces, prompt, self._settings.limits, meter)) as answer:
+            async for delta in answer:
+                yield delta
 
     async def check(self) -> None:
         """Whether address, key and model are right; raises ProviderError within the limit."""
@@ -104,19 +106,17 @@ class Anthropic:
         return request
 
     async def _pieces(self, request: dict[str, Any], trace_id: str, meter: Meter) -> AsyncGenerator[Piece, None]:
-        meter.sent = True
-        extra = dict(self._settings.extra) or None
-        headers = {"X-Request-ID": trace_id}
-        try:
+        options: Any = {
+            "extra_body": dict(self._settings.extra) or None,
+            "extra_headers": {"X-Request-ID": trace_id},
+        }
+
+        async def ask() -> anthropic.AsyncStream[Any]:
+            asked: Any = self._client.messages.create(**request, **options)
             with _LIBRARY.translated():
-                asked = self._client.messages.create(**request, extra_body=extra, extra_headers=headers)
-                stream: anthropic.AsyncStream[Any] = await cast(Any, asked)
-        except TimedOut:
-            raise
-        except ProviderError:
-            # No vendor takes money for an error.
-            meter.sent = False
-            raise
+                return cast("anthropic.AsyncStream[Any]", await asked)
+
+        stream = await sent(ask, meter)
         used = _Used()
         # The library's own reader knows no limits.
         async with stream, aclosing(events(stream.response)) as told:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 import json
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
 
 from . import faults
-from .base import BadAnswer, ProviderError
+from .base import BadAnswer, Meter, ProviderError, TimedOut, Truncated
+
+_T = TypeVar("_T")
 
 EVENT_MAX_BYTES: Final = 1024 * 1024
 EVENTS_MAX_BYTES: Final = 4 * 1024 * 1024
@@ -18,6 +20,23 @@ EVENTS_MAX_BYTES: Final = 4 * 1024 * 1024
 _LAST: Final = b"[DONE]"
 # The end of a response comes with its last event or right after it.
 _DRAIN_S: Final = 0.1
+
+
+async def sent(ask: Callable[[], Awaitable[_T]], meter: Meter) -> _T:
+    """What asking gives, the beginning of an answer; raises ProviderError. The meter learns whether it may cost."""
+    meter.sent = True
+    try:
+        try:
+            return await ask()
+        except Truncated:
+            # The vendor had given up an idle connection, which nobody knows before it is used.
+            return await ask()
+    except TimedOut:
+        raise
+    except ProviderError:
+        # No vendor takes money for an error.
+        meter.sent = False
+        raise
 
 
 async def events(response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:

@@ -15,8 +15,8 @@ import openai
 
 from . import faults
 from .answer import Piece, ToolPart, deltas
-from .base import Delta, Message, Meter, Prompt, ProviderError, Refused, Tier, TimedOut, Tool, Usage
-from .events import events
+from .base import Delta, Message, Meter, Prompt, Refused, Tier, TimedOut, Tool, Usage
+from .events import events, sent
 from .http import CONNECT_S
 from .settings import MANNERS, Settings
 
@@ -27,6 +27,7 @@ _LIBRARY: Final = faults.Library(
 )
 _COST_MAX_USD: Final = 1000.0
 _CHECK_TOKENS: Final = 16
+_LOAD_S: Final = 300.0
 
 
 class OpenAICompatible:
@@ -72,8 +73,10 @@ class OpenAICompatible:
         meter = meter or Meter()
         request = self._request(prompt)
         meter.prompt_chars = _chars(request)
-        async for delta in deltas(self._pieces(request, trace_id, meter), prompt, self._settings.limits, meter):
-            yield delta
+        pieces = self._pieces(request, trace_id, meter)
+        async with aclosing(deltas(pieces, prompt, self._settings.limits, meter)) as answer:
+            async for delta in answer:
+                yield delta
 
     async def check(self) -> None:
         """Whether address, key and model are right; raises ProviderError within the limit."""
@@ -89,7 +92,8 @@ class OpenAICompatible:
         address = urlsplit(str(self._client.base_url))
         body = {"model": self.model, "keep_alive": self._settings.keep_alive}
         url = f"{address.scheme}://{address.netloc}/api/generate"
-        await _asked(self._client.post(url, body=body, cast_to=cast(Any, object)))
+        options: Any = {"timeout": _LOAD_S}
+        await _asked(self._client.post(url, body=body, cast_to=cast(Any, object), options=options))
 
     # Asking
 
@@ -106,20 +110,15 @@ class OpenAICompatible:
         return request
 
     async def _pieces(self, request: dict[str, Any], trace_id: str, meter: Meter) -> AsyncGenerator[Piece, None]:
-        meter.sent = True
         extra = {**self._manners.extra, **self._settings.extra}
         headers = {"X-Request-ID": trace_id}
-        asked: Awaitable[openai.AsyncStream[Any]] = cast(
-            Any, self._client.chat.completions.create(**request, extra_body=extra or None, extra_headers=headers)
-        )
-        try:
-            stream = await _asked(asked)
-        except TimedOut:
-            raise
-        except ProviderError:
-            # No vendor takes money for an error.
-            meter.sent = False
-            raise
+
+        async def ask() -> openai.AsyncStream[Any]:
+            options: Any = {"extra_body": extra or None, "extra_headers": headers}
+            asked: Any = self._client.chat.completions.create(**request, **options)
+            return cast("openai.AsyncStream[Any]", await _asked(asked))
+
+        stream = await sent(ask, meter)
         # The library's own reader knows no limits and leaves every connection in a state that cannot be used again.
         async with stream, aclosing(events(cast(httpx.Response, stream.response))) as chunks:
             async for chunk in chunks:
