@@ -20,8 +20,7 @@ from homeassistant.util.ulid import ulid_now
 from .dialog.carry_out import carry_out
 from .dialog.endpoint import Recognition
 from .dialog.local import Answer, Memory
-from .dialog.near_miss import Names, find_name
-from .dialog.question import Question
+from .dialog.near_miss import Doubt, Names, find_name
 from .dialog.rooms import borrowing_words, may_borrow_room
 from .dialog.several import commands_of
 from .dialog.slots import Home
@@ -188,9 +187,9 @@ class Utterance:
         if names is None:
             return None
         meant = await find_name(self._spoken.text, names, self._understand)
-        if isinstance(meant, Question):
-            return Answer(meant.spoken(), tier="near_miss", question=meant)
-        answer = None if meant is None else await self._do(meant.sentence)
+        if isinstance(meant, Doubt):
+            return Answer(meant.text, tier="near_miss", question=meant.question)
+        answer = None if meant is None else await self._do(meant)
         return None if answer is None else self._noted(replace(answer, tier="near_miss"))
 
     async def _do(self, text: str) -> Answer[intent.IntentResponse] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from unittest.mock import patch
 
 from homeassistant.components import conversation
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
@@ -21,6 +22,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
 
 from custom_components.barnabeenet.assist import Assist, Utterance
+from custom_components.barnabeenet.dialog.follow_up import Answered
 from custom_components.barnabeenet.dialog.local import Answer, answer_locally
 from custom_components.barnabeenet.home import read_home
 from custom_components.barnabeenet.telemetry.trace import VoiceContext
@@ -180,3 +182,197 @@ async def test_what_was_not_said_is_not_done(speaker: Speaker, text: str, in_a_r
     answer = await speaker.says(text)
     assert speaker.done == []
     assert answer is None or answer.error is not None or answer.question is not None
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "turn off the lights in the attic"),
+        ("en", "turn off all the lights on the third floor"),
+        ("en", "switch all the lights off in the cellar please"),
+        ("de", "schalte das Licht im Dachboden aus"),
+        ("de", "schalte alle Lichter im Dachboden aus"),
+        ("de", "mach das Licht im Keller an"),
+        ("de", "schalte Bed Light nicht ein"),
+        ("de", "schalte alle Lichter im Keller aus und Bed Light ein"),
+        ("fr", "allume la lumière dans le grenier"),
+        ("fr", "éteins toutes les lumières du grenier"),
+        ("fr", "n'allume pas Bed Light"),
+        ("es", "apaga las luces del ático"),
+        ("es", "apaga todas las luces del ático"),
+        ("es", "no enciendas Bed Light"),
+        ("nl", "doe de lampen op zolder uit"),
+        ("nl", "doe alle lampen op zolder uit"),
+        ("nl", "doe Bed Light niet aan"),
+    ],
+)
+@pytest.mark.parametrize("in_a_room", [True, False])
+async def test_an_unknown_place_is_never_another_one(
+    speaker: Speaker, language: str, text: str, in_a_room: bool
+) -> None:
+    speaker.satellite = speaker.satellite if in_a_room else None
+    answer = await speaker.says(text, language)
+    assert speaker.done == []
+    assert answer is None or answer.error is not None
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "place"),
+    [
+        ("en", "turn off the lights in the attic", "attic"),
+        ("en", "turn off all the lights in the attic", "attic"),
+        ("de", "schalte das Licht im Dachboden aus", "Dachboden"),
+        ("fr", "allume la lumière dans le grenier", "grenier"),
+        ("es", "apaga las luces del ático", "ático"),
+        ("nl", "doe de lampen op zolder uit", "zolder"),
+    ],
+)
+async def test_an_unknown_place_is_named(speaker: Speaker, language: str, text: str, place: str) -> None:
+    answer = await speaker.says(text, language)
+    assert answer is not None
+    assert place in answer.speech
+    assert answer.tier == "rescue"
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "turn off all the lights"),
+        ("en", "turn off the lights everywhere"),
+        ("de", "schalte alle Lichter aus"),
+        ("es", "apaga todas las luces"),
+    ],
+)
+async def test_the_whole_house_is_meant_when_it_is_said(speaker: Speaker, language: str, text: str) -> None:
+    await speaker.says(text, language)
+    assert {call.split()[1] for call in speaker.done} == {"light.bed", "light.ceiling", "light.hall"}
+
+
+async def test_a_floor_is_a_place(speaker: Speaker) -> None:
+    await speaker.says("turn on the lights upstairs")
+    assert speaker.done == ["light.turn_on light.bed"]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "done"),
+    [
+        ("turn on the bed light", "turn it off", "light.turn_off light.bed"),
+        ("turn on the office lights", "turn them off", "light.turn_off light.bed"),
+        ("turn on the fan", "set it to 50 percent", "fan.turn_on fan.fan"),
+        ("turn on the fan", "and the bed light too", "light.turn_on light.bed"),
+        ("is the heater on", "turn it on", "switch.turn_on switch.heater"),
+    ],
+)
+async def test_a_pronoun_means_what_was_last_spoken_of(speaker: Speaker, first: str, then: str, done: str) -> None:
+    await speaker.says(first)
+    before = len(speaker.done)
+    answer = await speaker.says(then)
+    assert answer is not None
+    assert speaker.done[before:] == [done]
+
+
+@pytest.mark.parametrize(
+    ("language", "first", "then"),
+    [
+        ("de", "schalte Bed Light ein", "schalte sie aus"),
+        ("fr", "allume Bed Light", "éteins-la"),
+        ("es", "enciende Bed Light", "apágala"),
+        ("nl", "doe Bed Light aan", "doe hem uit"),
+    ],
+)
+async def test_pronouns_of_other_languages(speaker: Speaker, language: str, first: str, then: str) -> None:
+    await speaker.says(first, language)
+    await speaker.says(then, language)
+    assert speaker.done == ["light.turn_on light.bed", "light.turn_off light.bed"]
+
+
+async def test_both_of_the_last_sentence_are_meant(speaker: Speaker) -> None:
+    await speaker.says("turn on the bed light and the fan")
+    await speaker.says("turn them off")
+    assert speaker.done[2:] == ["light.turn_off light.bed", "fan.turn_off fan.fan"]
+
+
+async def test_nothing_is_meant_when_nothing_was_said_before(speaker: Speaker) -> None:
+    answer = await speaker.says("turn it off")
+    assert speaker.done == []
+    assert answer is not None
+    assert answer.error is not None
+
+
+async def test_what_was_refused_is_not_remembered(speaker: Speaker) -> None:
+    await speaker.says("turn on the bed light")
+    await speaker.says("turn off the lights in the attic")
+    await speaker.says("turn it off")
+    assert speaker.done == ["light.turn_on light.bed", "light.turn_off light.bed"]
+
+
+async def test_what_fails_in_the_middle_is_said_and_the_rest_is_done(speaker: Speaker) -> None:
+    answer = await speaker.says("turn on the bed light and close the blinds in the office and lock the front door")
+    assert answer is not None
+    assert speaker.done == ["light.turn_on light.bed", "lock.lock lock.front"]
+    assert "but this did not work: close the blinds in the office" in answer.speech
+
+
+async def test_six_things_are_too_many(speaker: Speaker) -> None:
+    names = ("bed light", "ceiling light", "hall lamp", "fan", "ceiling fan", "heater")
+    answer = await speaker.says(" and ".join(f"turn on the {name}" for name in names))
+    assert speaker.done == []
+    assert answer is not None
+    assert answer.error == "too many commands"
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "done"),
+    [
+        ("lock the fraud door", "Did you mean Front Door?", "lock.lock lock.front"),
+        ("unlock the front dor", "Did you mean Front Door?", "lock.unlock lock.front"),
+        ("open the garbage door", "Did you mean Garage Door?", "cover.open_cover cover.garage"),
+    ],
+)
+async def test_a_risky_near_miss_is_asked_about(speaker: Speaker, text: str, asked: str, done: str) -> None:
+    answer = await speaker.says(text)
+    assert answer is not None
+    assert answer.speech == asked
+    assert answer.question is not None
+    assert speaker.done == []
+    agreed = answer.question.answer("yes please")
+    assert isinstance(agreed, Answered)
+    await speaker.says(agreed.choice)
+    assert speaker.done == [done]
+
+
+async def test_a_harmless_near_miss_is_done(speaker: Speaker) -> None:
+    answer = await speaker.says("schalte Sealing Light ein", "de")
+    assert answer is not None
+    assert answer.tier == "near_miss"
+    assert speaker.done == ["light.turn_on light.ceiling"]
+
+
+async def test_a_new_name_is_near_as_soon_as_the_home_is_read(speaker: Speaker) -> None:
+    assert (await speaker.says("schalte Waffel Eisen ein", "de")).tier == "rescue"  # type: ignore[union-attr]
+    speaker.hass.states.async_set("switch.iron", "off", {"friendly_name": "Waffeleisen"})
+    async_expose_entity(speaker.hass, "conversation", "switch.iron", True)
+    await speaker.hass.async_block_till_done()
+    speaker.home = read_home(speaker.hass, "en")
+    await speaker.says("schalte Waffel Eisen ein", "de")
+    assert speaker.done == ["switch.turn_on switch.iron"]
+
+
+@pytest.mark.parametrize("text", ["what is a good soup for a cold evening", "tell me a story", "thank you", "hm"])
+async def test_other_talk_is_left_to_others(speaker: Speaker, text: str) -> None:
+    answer = await speaker.says(text)
+    assert answer is None or answer.error == "not understood"
+    assert speaker.done == []
+
+
+async def test_a_long_speech_is_refused_in_no_time(speaker: Speaker) -> None:
+    assert await speaker.says("turn on the lights " * 50) is None
+    assert speaker.done == []
+
+
+async def test_another_rescue_than_the_known_one_is_not_trusted(speaker: Speaker) -> None:
+    with patch.object(speaker.assist.agent, "_gazetteer", None):
+        answer = await speaker.says("turn off all the lights in the attic")
+    assert speaker.done == []
+    assert answer is not None
+    assert "attic" in answer.speech

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from ..telemetry.trace import VoiceContext
-from .question import Question
+from .follow_up import Question
 
 ResponseT = TypeVar("ResponseT")
 

@@ -11,13 +11,15 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from .endpoint import Recognition
-from .question import Option, Question
+from .follow_up import Answered, Cancelled, Kind as Asked, Option, Question
+from .follow_up_words import AGAIN, base_of
+from .sentences import Phrase, say
 from .several import Understand
 from .slots import Home
 from .sounds import likeness, sound_of
 
 # Measured on names that a recogniser misheard; see the tests. Below the first one is asked, below the second nothing.
-CERTAIN: Final = 0.8
+CERTAIN: Final = 0.84
 POSSIBLE: Final = 0.66
 # A second name must be that much less like the words before the first is taken without asking.
 MARGIN: Final = 0.12
@@ -89,7 +91,15 @@ class Names:
         return sorted(best.values(), key=lambda each: -each.score)[:_CLOSE_MAX]
 
 
-async def find_name(text: str, names: Names, understand: Understand) -> Option | Question | None:
+@dataclass(frozen=True)
+class Doubt:
+    """What is asked, in words and as the question that waits; the choice of each of its options is a sentence to do."""
+
+    text: str
+    question: Question
+
+
+async def find_name(text: str, names: Names, understand: Understand) -> str | Doubt | None:
     """What was meant: a sentence to carry out, a question about what is not sure or not harmless, or nothing.
 
     Only sentences that are understood strictly with the name in its place count, so no word is ever passed over.
@@ -106,10 +116,29 @@ async def find_name(text: str, names: Names, understand: Understand) -> Option |
     if not found:
         return None
     best, meaning = found[0]
-    options = tuple(Option(each.name.text, each.sentence) for each, _ in found if each.score > best.score - MARGIN)
-    if len(options) == 1 and best.score >= CERTAIN and is_harmless(meaning):
-        return options[0]
-    return Question(options[:OPTIONS_MAX], names.language)
+    near = [each for each in found if each[0].score > best.score - MARGIN][:OPTIONS_MAX]
+    risky = not all(is_harmless(each) for _, each in near)
+    if len(near) == 1 and best.score >= CERTAIN and not risky:
+        return best.sentence
+    return _doubt([candidate for candidate, _ in near], names.language, sensitive=risky)
+
+
+def _doubt(candidates: list[Candidate], language: str, *, sensitive: bool) -> Doubt:
+    agreement = Question(Asked.CONFIRM, language)
+
+    def yes(text: str) -> Answered | Cancelled | None:
+        """A yes to the only name there is."""
+        heard = agreement.answer(text)
+        return Answered(candidates[0].sentence) if isinstance(heard, Answered) else heard
+
+    options = tuple(Option((candidate.name.text,), candidate.sentence) for candidate in candidates)
+    question = Question(
+        Asked.CHOICE, language, options, sensitive=sensitive, understand=yes if len(options) == 1 else None
+    )
+    either = AGAIN[base_of(language)]["or"]
+    *first, last = (candidate.name.text for candidate in candidates)
+    listed = f" {either} ".join(filter(None, (", ".join(first), last)))
+    return Doubt(say(Phrase.DID_YOU_MEAN, language, options=listed), question)
 
 
 def is_harmless(meaning: Recognition) -> bool:
