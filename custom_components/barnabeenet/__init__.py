@@ -8,7 +8,7 @@ from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.typing import ConfigType
 
-from . import pipelines, websocket
+from . import pipelines, services, websocket
 from .client.sidecar import Address, Sidecar
 from .const import DOMAIN, SIGNAL_TURN
 from .coordinator import BarnabeeNet, BarnabeeNetConfigEntry, SidecarWatch, async_introduction
@@ -24,6 +24,7 @@ PLATFORMS = [Platform.CONVERSATION, Platform.STT, Platform.TTS, Platform.WAKE_WO
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa: ARG001
     """Registers what does not belong to one entry."""
     websocket.async_register(hass)
+    services.async_register(hass)
     return True
 
 

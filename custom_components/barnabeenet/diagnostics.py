@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from homeassistant.components.diagnostics import async_redact_data
-from homeassistant.const import CONF_HOST, CONF_TOKEN
+from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_TOKEN
 from homeassistant.core import HomeAssistant
 from wyoming.info import Artifact
 
 from .coordinator import BarnabeeNetConfigEntry
+from .provider_entries import CONF_BASE_URL, providers_of
 
-_SECRET: Final = {CONF_HOST, CONF_TOKEN}
+_SECRET: Final = {CONF_API_KEY, CONF_BASE_URL, CONF_HOST, CONF_TOKEN, "redis_url"}
 _SAID: Final = {"text", "reply", "error", "device_id", "satellite_id"}
 
 
@@ -24,6 +25,11 @@ async def async_get_config_entry_diagnostics(
     sidecar, turns = entry.runtime_data.sidecar, entry.runtime_data.turns
     return {
         "entry": async_redact_data(dict(entry.data), _SECRET),
+        "options": async_redact_data(dict(entry.options), _SECRET),
+        "providers": [
+            async_redact_data(dict(entry.subentries[provider.subentry_id].data), _SECRET)
+            for provider in providers_of(entry)
+        ],
         "sidecar": {
             "available": sidecar.available,
             "error": type(sidecar.error).__name__ if sidecar.error else None,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import Any
 
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import HomeAssistant
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -32,6 +34,28 @@ async def test_it_says_how_things_stand_and_nothing_that_was_said(home: HomeAssi
         "quick_words": {"voices": 0, "words": 0, "bytes": 0},
     }
     assert report["turns"][0]["stages"][0]["duration_ms"] == 120.0
+
+
+async def test_options_and_providers_are_told_without_keys_and_addresses(
+    home: HomeAssistant, loaded: MockConfigEntry
+) -> None:
+    data = {
+        "kind": "openai_compatible",
+        "base_url": "http://llm.example/v1",
+        "api_key": "sk-secret",
+        "model": "llama",
+        "tier": "local",
+        "order": 2,
+    }
+    subentry = ConfigSubentry(data=MappingProxyType(data), subentry_type="provider", title="Mine", unique_id=None)
+    home.config_entries.async_add_subentry(loaded, subentry)
+    home.config_entries.async_update_entry(loaded, options={"redis_url": "redis://:pw@cellar", "per_minute": 5})
+    report = await async_get_config_entry_diagnostics(home, loaded)
+    text = json.dumps(report)
+    for secret in ("sk-secret", "llm.example", "cellar", "Mine"):
+        assert secret not in text
+    assert report["options"] == {"redis_url": "**REDACTED**", "per_minute": 5}
+    assert report["providers"] == [data | {"base_url": "**REDACTED**", "api_key": "**REDACTED**"}]
 
 
 async def test_a_sidecar_that_never_answered_is_reported_as_such(

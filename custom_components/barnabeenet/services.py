@@ -1,0 +1,209 @@
+"""The actions that automations and people can call: what was spent, whom to ask, and conversations to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import Any, Final, Protocol, cast
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.const import ATTR_CONFIG_ENTRY_ID, ATTR_DEVICE_ID
+from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.service import async_get_config_entry, async_register_admin_service
+from homeassistant.util import dt as dt_util
+import probatio
+
+from .const import DOMAIN
+from .provider_entries import providers_of
+from .providers.base import ProviderError
+from .state.errors import StateError
+
+ATTR_ENABLED: Final = "enabled"
+ATTR_END: Final = "end"
+ATTR_FORMAT: Final = "format"
+ATTR_PERIOD: Final = "period"
+ATTR_PROVIDERS: Final = "providers"
+ATTR_SPEAKER: Final = "speaker"
+ATTR_START: Final = "start"
+
+REPORT_DAYS_MAX: Final = 366
+PROVIDERS_MAX: Final = 20
+PERIODS: Final = ("day", "month", "range")
+FORMATS: Final = ("data", "text", "csv")
+
+_NAME: Final = probatio.All(cv.string, probatio.Length(min=1, max=255))
+_ENTRY: Final[dict[Any, Any]] = {probatio.Optional(ATTR_CONFIG_ENTRY_ID): cv.string}
+_COST_REPORT: Final = probatio.Schema(
+    {
+        **_ENTRY,
+        probatio.Optional(ATTR_PERIOD, default="day"): probatio.In(PERIODS),
+        probatio.Optional(ATTR_START): cv.date,
+        probatio.Optional(ATTR_END): cv.date,
+        probatio.Optional(ATTR_FORMAT, default="data"): probatio.In(FORMATS),
+    }
+)
+_END_SESSION: Final = probatio.Schema(
+    {**_ENTRY, probatio.Optional(ATTR_DEVICE_ID): _NAME, probatio.Optional(ATTR_SPEAKER): _NAME}
+)
+_SET_LOCAL_ONLY: Final = probatio.Schema({**_ENTRY, probatio.Required(ATTR_ENABLED): cv.boolean})
+_BENCHMARK: Final = probatio.Schema(
+    {
+        **_ENTRY,
+        probatio.Optional(ATTR_PROVIDERS): probatio.All(cv.ensure_list, [_NAME], probatio.Length(max=PROVIDERS_MAX)),
+    }
+)
+
+
+class Report(Protocol):
+    """What was spent in some days."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+
+    def as_text(self) -> str:
+        """For people."""
+
+    def as_csv(self) -> str:
+        """For spreadsheets."""
+
+
+class Comparison(Protocol):
+    """How some language models did."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+
+
+class Brain(Protocol):
+    """What the actions need of an entry; any of it may raise StateError, ProviderError or ValueError."""
+
+    async def cost_report(self, first: date, last: date) -> Report:
+        """What was spent from the first day to the last, both of them at home and included."""
+
+    async def reset_cost_counter(self) -> None:
+        """Begins the budgets of today and of this month anew."""
+
+    async def end_session(self, *, device_id: str | None = None, speaker: str | None = None) -> int:
+        """Ends the sessions of one of the two; returns how many there were."""
+
+    async def set_local_only(self, local_only: bool) -> None:
+        """Keeps everything in the house, or no longer; for good."""
+
+    async def benchmark(self, names: Sequence[str]) -> Comparison:
+        """Asks each of these providers the standard questions."""
+
+
+@callback
+def async_register(hass: HomeAssistant) -> None:
+    """Registers the actions; those that cost or forget money are for administrators."""
+    register = hass.services.async_register
+    only = SupportsResponse.ONLY
+    register(DOMAIN, "cost_report", _cost_report, _COST_REPORT, supports_response=only)
+    register(DOMAIN, "end_session", _end_session, _END_SESSION)
+    register(DOMAIN, "set_local_only", _set_local_only, _SET_LOCAL_ONLY)
+    async_register_admin_service(hass, DOMAIN, "reset_cost_counter", _reset_cost_counter, probatio.Schema(_ENTRY))
+    async_register_admin_service(hass, DOMAIN, "benchmark", _benchmark, _BENCHMARK, supports_response=only)
+
+
+async def _cost_report(call: ServiceCall) -> ServiceResponse:
+    first, last = _days(call)
+    brain = _brain(call)
+    with _translated():
+        report = await brain.cost_report(first, last)
+    match call.data[ATTR_FORMAT]:
+        case "text":
+            told: dict[str, Any] = {"text": report.as_text()}
+        case "csv":
+            told = {"csv": report.as_csv()}
+        case _:
+            told = report.as_dict()
+    return {"start": first.isoformat(), "end": last.isoformat(), **told}
+
+
+async def _reset_cost_counter(call: ServiceCall) -> None:
+    brain = _brain(call)
+    with _translated():
+        await brain.reset_cost_counter()
+
+
+async def _end_session(call: ServiceCall) -> None:
+    device_id, speaker = call.data.get(ATTR_DEVICE_ID), call.data.get(ATTR_SPEAKER)
+    if (device_id is None) == (speaker is None):
+        raise _invalid("device_or_speaker")
+    brain = _brain(call)
+    with _translated():
+        ended = await brain.end_session(device_id=device_id, speaker=speaker)
+    if not ended:
+        raise _invalid("no_session")
+
+
+async def _set_local_only(call: ServiceCall) -> None:
+    brain = _brain(call)
+    with _translated():
+        await brain.set_local_only(call.data[ATTR_ENABLED])
+
+
+async def _benchmark(call: ServiceCall) -> ServiceResponse:
+    entry, brain = _entry(call), _brain(call)
+    known = [provider.settings.name for provider in providers_of(entry)]
+    if not known:
+        raise _invalid("no_providers", name=entry.title)
+    wanted = list(dict.fromkeys(call.data.get(ATTR_PROVIDERS) or known))
+    for name in wanted:
+        if name not in known:
+            raise _invalid("unknown_provider", provider=name, known=", ".join(known))
+    with _translated():
+        return (await brain.benchmark(wanted)).as_dict()
+
+
+def _days(call: ServiceCall) -> tuple[date, date]:
+    """The first and the last day of a report; raises ServiceValidationError."""
+    today = dt_util.now().date()
+    period = call.data[ATTR_PERIOD]
+    if period == "day":
+        return today, today
+    if period == "month":
+        return today.replace(day=1), today
+    first, last = call.data.get(ATTR_START), call.data.get(ATTR_END) or today
+    if first is None:
+        raise _invalid("range_missing")
+    if last < first:
+        raise _invalid("range_wrong")
+    if (last - first).days >= REPORT_DAYS_MAX:
+        raise _invalid("range_too_long", days=str(REPORT_DAYS_MAX))
+    return first, last
+
+
+def _entry(call: ServiceCall) -> ConfigEntry:
+    """The entry that is meant, loaded; raises ServiceValidationError."""
+    return async_get_config_entry(call.hass, DOMAIN, call.data.get(ATTR_CONFIG_ENTRY_ID))
+
+
+def _brain(call: ServiceCall) -> Brain:
+    entry = _entry(call)
+    brain = getattr(entry.runtime_data, "brain", None)
+    if brain is None:
+        raise _invalid("not_ready", name=entry.title)
+    return cast(Brain, brain)
+
+
+def _invalid(key: str, **placeholders: str) -> ServiceValidationError:
+    return ServiceValidationError(
+        translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders or None
+    )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What goes wrong inside reaches the person who called."""
+    try:
+        yield
+    except (StateError, ProviderError, ValueError) as error:
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="action_failed",
+            translation_placeholders={"error": str(error)},
+        ) from error
