@@ -21,6 +21,7 @@ class Door:
         self.answers: list[Exception | None] = []
         self.calls = 0
         self.changes = 0
+        self.recovered = asyncio.Event()
         self.courier = Courier("The door", self.deliver, (Refused,), self.changed)
 
     async def deliver(self) -> None:
@@ -31,6 +32,7 @@ class Door:
 
     def changed(self) -> None:
         self.changes += 1
+        self.recovered.set() if self.courier.error is None else self.recovered.clear()
 
 
 async def test_many_wakes_are_one_delivery() -> None:
@@ -60,9 +62,9 @@ async def test_a_failure_is_tried_again_and_told_once_each_way(
     door = Door()
     door.answers = [Refused("no"), Refused("still no"), None]
     door.courier.wake()
-    while door.changes < 2:
-        await asyncio.sleep(0.001)
-    assert (door.calls, door.courier.error) == (3, None)
+    async with asyncio.timeout(10):
+        await door.recovered.wait()
+    assert (door.calls, door.changes, door.courier.error) == (3, 2, None)
     assert caplog.text.count("it is tried again: no") == 1
     assert caplog.text.count("takes what is to be kept again") == 1
     await door.courier.close(1)
