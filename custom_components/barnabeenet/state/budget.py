@@ -143,10 +143,11 @@ class Budget:
 
     @limits.setter
     def limits(self, limits: BudgetLimits) -> None:
-        before = self._told()
+        before, former = self._told(), self._limits
         self._limits = limits
-        self._day_level, self._month_over = Level.GREEN, False
-        self._judge()
+        if (limits.day, limits.month) != (former.day, former.month):
+            self._day_level, self._month_over = Level.GREEN, False
+            self._judge()
         self._tell(before)
 
     @property

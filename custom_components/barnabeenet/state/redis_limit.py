@@ -24,8 +24,9 @@ from .redis import REDIS_ERRORS
 
 _LOGGER = logging.getLogger(__name__)
 
-# It takes a fraction of a millisecond; a turn does not wait longer than this for its permission.
-ANSWER_S: Final = 0.2
+# It takes a fraction of a millisecond. One turn waits so long when Redis is gone without a word; a busy event loop may
+# take a good part of it, and counting alone for a while is worse than waiting a little.
+ANSWER_S: Final = 0.5
 FIRST_RETRY_S: Final = 1.0
 LONGEST_RETRY_S: Final = 30.0
 

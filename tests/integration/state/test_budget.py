@@ -136,6 +136,10 @@ def test_a_wall_clock_that_jumps_over_midnight_and_back_loses_nothing() -> None:
 def test_a_changed_limit_counts_at_once_without_the_band() -> None:
     home = Home()
     home.spend(81)
+    home.spend(-4)
+    home.budget.limits = BudgetLimits(providers={"Vendor": 10 * CENT})  # neither the day's nor the month's
+    assert home.budget.level is Level.RED
+    home.spend(4)
     home.budget.limits = BudgetLimits(day=104 * CENT)
     assert home.budget.level is Level.YELLOW
     home.budget.limits = BudgetLimits(day=90 * CENT)
