@@ -37,6 +37,7 @@ from .provider_entries import (
     TIERS,
     TIME_LIMIT_S,
 )
+from .providers.chain import TURN_S
 
 CONF_SAVE_ANYWAY: Final = "save_anyway"
 SECTION_PRICES: Final = "prices"
@@ -107,7 +108,7 @@ def details(data: Mapping[str, Any], orders: Sequence[int]) -> Fields:
     fields: Fields = {
         probatio.Required(CONF_NAME): _TEXT,
         probatio.Required(CONF_ORDER, default=last): _ORDER,
-        probatio.Required(CONF_TIME_LIMIT_S, default=TIME_LIMIT_S): _number(1, 60, "s"),
+        probatio.Required(CONF_TIME_LIMIT_S, default=TIME_LIMIT_S): _number(1, TURN_S, "s"),
     }
     if data[CONF_TIER] == "local":
         return fields

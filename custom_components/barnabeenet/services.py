@@ -17,9 +17,11 @@ from homeassistant.util import dt as dt_util
 import probatio
 
 from .const import DOMAIN
+from .dialog.benchmark import PROVIDERS_MAX
 from .provider_entries import providers_of
 from .providers.base import ProviderError
 from .state.errors import StateError
+from .state.report import DAYS_MAX
 
 ATTR_ENABLED: Final = "enabled"
 ATTR_END: Final = "end"
@@ -29,8 +31,6 @@ ATTR_PROVIDERS: Final = "providers"
 ATTR_SPEAKER: Final = "speaker"
 ATTR_START: Final = "start"
 
-REPORT_DAYS_MAX: Final = 366
-PROVIDERS_MAX: Final = 20
 PERIODS: Final = ("day", "month", "range")
 FORMATS: Final = ("data", "text", "csv")
 
@@ -172,8 +172,8 @@ def _days(call: ServiceCall) -> tuple[date, date]:
         raise _invalid("range_missing")
     if last < first:
         raise _invalid("range_wrong")
-    if (last - first).days >= REPORT_DAYS_MAX:
-        raise _invalid("range_too_long", days=str(REPORT_DAYS_MAX))
+    if (last - first).days >= DAYS_MAX:
+        raise _invalid("range_too_long", days=str(DAYS_MAX))
     return first, last
 
 

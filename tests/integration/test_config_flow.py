@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 import json
 from pathlib import Path
+import re
 from typing import Any
 from unittest.mock import AsyncMock, patch
 
@@ -298,6 +299,22 @@ def test_the_other_languages_say_all_that_english_says(root: Path, language: str
     assert _texts(other).keys() == _texts(english).keys()
     for key, text in _texts(english).items():
         assert _placeholders(_texts(other)[key]) == _placeholders(text), key
+
+
+@pytest.mark.parametrize("language", ["en", "de", "es", "fr", "nl"])
+def test_texts_keep_to_what_home_assistant_allows(root: Path, language: str) -> None:
+    folder = root / "custom_components" / "barnabeenet" / "translations"
+    for key, text in _texts(json.loads((folder / f"{language}.json").read_text())).items():
+        assert text == text.strip(), key
+        assert text, key
+        # Addresses and mark-up go into placeholders; quotes would be taken for the message format's own.
+        assert not re.search(r"https?://|<\w|'\{\w+\}'", text), key
+        assert re.fullmatch(r"[a-z0-9_.]+", key), key
+
+
+async def test_an_entry_has_options_and_takes_language_models(home: HomeAssistant, entry: MockConfigEntry) -> None:
+    assert entry.supports_options
+    assert entry.supported_subentry_types == {"provider": {"supports_reconfigure": True}}
 
 
 def _texts(node: dict[str, Any], path: str = "") -> dict[str, str]:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields, replace
+import json
+from pathlib import Path
+import re
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
-from homeassistant.data_entry_flow import FlowResultType, InvalidData
+from homeassistant.data_entry_flow import FlowResultType, InvalidData, section
+from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.translation import async_get_translations
+import probatio
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from redis.asyncio import Redis
 
+from custom_components.barnabeenet import options_flow
 from custom_components.barnabeenet.const import DOMAIN
-from custom_components.barnabeenet.options import BOUNDS, Options, async_change, async_follow
+from custom_components.barnabeenet.options import BOUNDS, REPLY_STYLES, Options, async_change, async_follow
 from custom_components.barnabeenet.options_flow import MASK
 from custom_components.barnabeenet.state.rate_limit import Limits
 from custom_components.barnabeenet.state.session_types import Options as SessionOptions
@@ -244,3 +250,21 @@ async def protect(server: RedisServer) -> None:
     client = Redis.from_url(server.url)
     await client.config_set("requirepass", PASSWORD)
     await client.aclose()
+
+
+async def test_every_field_error_and_choice_of_the_form_has_its_text(home: HomeAssistant, root: Path) -> None:
+    texts = json.loads((root / "custom_components/barnabeenet/translations/en.json").read_text())
+    step = texts["options"]["step"]["init"]
+    form = options_flow._SCHEMA.schema
+    plain = {marker.schema for marker in form if not isinstance(form[marker], section)}
+    assert plain == step["data"].keys() == step["data_description"].keys()
+    within = {marker.schema: field.schema.schema for marker, field in form.items() if isinstance(field, section)}
+    assert within.keys() == step["sections"].keys()
+    for name, inner in within.items():
+        names = {marker.schema for marker in inner}
+        assert names == step["sections"][name]["data"].keys() == step["sections"][name]["data_description"].keys()
+    assert plain | {field for names in options_flow._SECTIONS.values() for field in names} == set(asdict(Options()))
+    errors = set(re.findall(r'_Invalid\("(\w+)"', Path(options_flow.__file__).read_text()))
+    assert errors == texts["options"]["error"].keys()
+    assert texts["selector"]["reply_style"]["options"].keys() == set(REPLY_STYLES)
+    assert probatio.to_field_list(options_flow._SCHEMA, custom_serializer=cv.custom_serializer)

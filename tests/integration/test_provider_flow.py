@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+import json
+from pathlib import Path
+import re
 from typing import Any, cast
 
 from homeassistant.config_entries import SOURCE_USER, ConfigSubentry, ConfigSubentryData
 from homeassistant.core import HomeAssistant
-from homeassistant.data_entry_flow import FlowResultType, InvalidData
+from homeassistant.data_entry_flow import FlowResultType, InvalidData, section
+from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.translation import async_get_translations
+import probatio
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.barnabeenet import provider_flow, provider_forms as forms
 from custom_components.barnabeenet.const import DOMAIN
 from custom_components.barnabeenet.options import async_follow
-from custom_components.barnabeenet.provider_entries import InvalidAddress, parse_base_url, providers_of
+from custom_components.barnabeenet.provider_entries import KINDS, TIERS, InvalidAddress, parse_base_url, providers_of
 from custom_components.barnabeenet.providers.prices import Price
 from custom_components.barnabeenet.providers.settings import MANNERS
 from tests.llm_server import Answer, LlmServer, llm_server, refused
@@ -294,6 +300,13 @@ async def test_a_vendor_needs_a_key_and_no_address(
     assert all(KEY in str(dict(headers)) for headers in in_the_cloud.headers)
 
 
+async def test_no_model_may_take_longer_than_a_turn(home: HomeAssistant, provider: MockConfigEntry) -> None:
+    result = await change(home, provider, "details")
+    for wrong in ({"time_limit_s": 31}, {"time_limit_s": 0}, {"order": 0}, {"order": 101}, {"daily_usd": -1}):
+        with pytest.raises(InvalidData):
+            await enter(home, result, {**DETAILS, **wrong, "prices": {}})
+
+
 async def test_azure_has_an_address_and_its_deployment_is_asked(
     home: HomeAssistant, entry: MockConfigEntry, vendor: LlmServer
 ) -> None:
@@ -436,3 +449,40 @@ async def test_what_is_no_address_is_refused_without_a_connection(
     result = await enter(home, await begin(home, entry, "openai_compatible"), {"base_url": typed})
     assert result["errors"] == {"base_url": "invalid_address"}
     assert vendor.requests == []
+
+
+# One walk through every form, to hold it against the texts.
+FORMS = {
+    "user": forms.KIND.schema,
+    "connection": forms.connection("azure_openai", has_key=False) | forms.SAVE_ANYWAY,
+    "model": forms.model("ollama", ["x"]) | forms.SAVE_ANYWAY,
+    "details": forms.details({"tier": "cloud_fast"}, []),
+}
+
+
+def test_every_field_error_and_choice_of_the_flow_has_its_text(root: Path) -> None:
+    texts = json.loads((root / "custom_components/barnabeenet/translations/en.json").read_text())
+    flow = texts["config_subentries"]["provider"]
+    assert flow["step"].keys() == {"reconfigure", *FORMS}
+    for step, fields in FORMS.items():
+        check_texts(fields, flow["step"][step])
+    errors = {error for _, _, error, _ in provider_flow._FAILURES}
+    source = Path(provider_flow.__file__).read_text()
+    errors |= set(re.findall(r'_Invalid\(\s*[^,]+, "(\w+)"', source))
+    assert errors == flow["error"].keys()
+    assert texts["selector"]["provider_kind"]["options"].keys() == set(KINDS)
+    assert texts["selector"]["tier"]["options"].keys() == set(TIERS)
+
+
+def check_texts(fields: dict[Any, Any], texts: dict[str, Any]) -> None:
+    plain = {marker.schema for marker, field in fields.items() if not isinstance(field, section)}
+    assert plain == texts["data"].keys() == texts["data_description"].keys()
+    sections = {marker.schema: field for marker, field in fields.items() if isinstance(field, section)}
+    assert sections.keys() == texts.get("sections", {}).keys()
+    for name, field in sections.items():
+        check_texts(field.schema.schema, texts["sections"][name])
+
+
+async def test_the_forms_can_be_sent_to_a_browser(home: HomeAssistant) -> None:
+    for fields in FORMS.values():
+        assert probatio.to_field_list(probatio.Schema(fields), custom_serializer=cv.custom_serializer)
