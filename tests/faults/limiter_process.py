@@ -19,10 +19,9 @@ AT_ONCE = 10
 
 
 async def main(url: str, per_minute: int, per_hour: int) -> None:
-    redis = open_redis(url)
     table = LimitTable(Limits(per_minute=per_minute, per_hour=per_hour))
     skipped_s = 0.0
-    limiter = SharedLimiter(redis, "home", table, clock=lambda: time.monotonic() + skipped_s)
+    limiter = SharedLimiter(open_redis(url), "home", table, clock=lambda: time.monotonic() + skipped_s)
     print("ready", flush=True)
     while line := (await asyncio.to_thread(sys.stdin.readline)).strip():
         if line == "look":
@@ -37,7 +36,6 @@ async def main(url: str, per_minute: int, per_hour: int) -> None:
             allowed += sum(verdict.allowed for verdict in verdicts)
         print(json.dumps({"allowed": allowed, "clock": time.time(), "error": str(limiter.error or "")}), flush=True)
     await limiter.close()
-    await redis.aclose()
 
 
 if __name__ == "__main__":

@@ -187,6 +187,7 @@ class SharedLimiter:
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.refusals = Refusals()
+        self._client = redis
         self._redis = RedisLimiter(redis, home)
         self._memory = MemoryLimiter(table, clock=clock, wall=wall)
         self._clock = clock
@@ -227,10 +228,11 @@ class SharedLimiter:
                 self._lose(error)
 
     async def close(self) -> None:
-        """Stops looking after Redis; the client belongs to whoever gave it."""
+        """Stops looking after Redis and closes its client."""
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
+        await self._client.aclose()
 
     async def _judge(self, request: Request) -> Verdict:
         verdict = await self._ask_both(request, new_ticket(request.tokens))

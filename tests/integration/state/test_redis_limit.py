@@ -157,7 +157,17 @@ async def test_redis_forgets_quiet_devices_by_itself(limiter: RedisLimiter, redi
         assert HOUR_S <= await redis.ttl(key) <= HOUR_S + 1
 
 
-async def test_an_answer_that_makes_no_sense_is_said_so(limiter: RedisLimiter, redis: Redis) -> None:
+@pytest.mark.parametrize("answer", [None, [], ["", "x", 1, 1, 1, 1], "a word", [b""]])
+async def test_an_answer_of_another_script_is_said_so(limiter: RedisLimiter, answer: object) -> None:
+    async def another(**arguments: object) -> object:
+        return answer
+
+    limiter._take = another  # type: ignore[assignment]
+    with pytest.raises(Unavailable, match="makes no sense"):
+        await take(limiter)
+
+
+async def test_keys_of_somebody_else_are_said_so(limiter: RedisLimiter, redis: Redis) -> None:
     await redis.set("barnabeenet:rate:home:{kitchen}:commands", "somebody else's")
     with pytest.raises(Unavailable, match="Redis does not count: WRONGTYPE"):
         await take(limiter)
@@ -268,6 +278,22 @@ async def test_without_redis_this_process_goes_on_with_what_it_knows(
     assert [record.levelno for record in caplog.records if "redis_limit" in record.name] == [logging.WARNING]
     assert "until it does, limits hold for this Home Assistant alone" in caplog.text
     await shared.settle("kitchen", "a ticket", 5)
+
+
+async def test_a_settlement_that_redis_misses_is_no_failure(shared: SharedLimiter, redis_server: RedisServer) -> None:
+    verdict = await shared.admit("kitchen", cost_tokens=1000)
+    await redis_server.kill()
+    await shared.settle("kitchen", verdict.ticket or "", 0)
+    assert shared.error is not None
+    assert (await shared.reserve("kitchen", 0)).remaining_tokens == Limits().tokens_per_hour
+
+
+async def test_closing_closes_the_connections(shared: SharedLimiter, redis_server: RedisServer, redis: Redis) -> None:
+    await shared.admit("kitchen")
+    await shared.close()
+    watcher = open_redis(redis_server.url)
+    assert len(await watcher.client_list()) == 1
+    await watcher.aclose()
 
 
 async def test_when_redis_is_back_it_counts_again(
