@@ -91,6 +91,15 @@ VERBS: Final[Mapping[str, str]] = {
     "play_media": "play",
 }
 ALLOWED: Final = _READS | frozenset(VERBS)
+# Home Assistant's intents may be offered by any integration; these names are only to be trusted in their own.
+_OFFERED_BY: Final[Mapping[str, str]] = {
+    "GetDateTime": "llm",
+    "GetLiveContext": "homeassistant",
+    "get_events": "calendar",
+    "get_items": "todo",
+    "play_media": "media_player",
+    "search_media": "media_player",
+}
 # Offered by their prefix: a script of the home is a tool of its own.
 SCRIPTS: Final = "script__"
 
@@ -192,8 +201,11 @@ class Action:
 
 
 def is_offered(name: str) -> bool:
-    """Whether a tool of this name may be shown to a model at all."""
-    return name.startswith(SCRIPTS) or base_name(name) in ALLOWED
+    """Whether a tool of this name may be shown to a model at all; another integration's "get_items" may not."""
+    integration, _, base = name.rpartition("__")
+    if base in _OFFERED_BY:
+        return integration in {"", _OFFERED_BY[base]}
+    return name.startswith(SCRIPTS) or base in ALLOWED
 
 
 def base_name(name: str) -> str:

@@ -162,7 +162,8 @@ class TestSensitive:
 
 
 @pytest.mark.parametrize(
-    "name", ["shell_command__run", "homeassistant__restart", "HassUnlock", "", "lock__unlock", "x" * 99]
+    "name",
+    ["shell_command__run", "homeassistant__restart", "HassUnlock", "", "lock__unlock", "evil__get_items", "x" * 99],
 )
 def test_only_tools_on_the_list_are_offered_and_carried_out(name: str) -> None:
     assert not is_offered(name)
