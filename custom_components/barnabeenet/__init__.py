@@ -9,6 +9,7 @@ from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.typing import ConfigType
 
 from . import pipelines, services, websocket
+from .brain import Brain
 from .client.sidecar import Address, Sidecar
 from .const import DOMAIN, SIGNAL_TURN
 from .coordinator import BarnabeeNet, BarnabeeNetConfigEntry, SidecarWatch, async_introduction
@@ -35,7 +36,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) 
     sidecar = Sidecar(address, entry.data[CONF_TOKEN], home=home, software=software)
     vocabulary = VocabularyKeeper(hass, sidecar)
     quick_words = QuickWordsKeeper(hass, entry, sidecar)
-    entry.runtime_data = BarnabeeNet(sidecar, Turns(), vocabulary, quick_words)
+    brain = await Brain.open(hass, entry)
+    entry.runtime_data = BarnabeeNet(sidecar, Turns(), vocabulary, quick_words, brain)
     _close_at_the_end(hass, entry)
     _publish_turns(hass, entry)
 
@@ -48,6 +50,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) 
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     await pipelines.PipelineKeeper(hass, entry).async_start()
     vocabulary.start()
+    brain.start()
     await quick_words.async_start()
     return True
 
@@ -70,6 +73,7 @@ def _close_at_the_end(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) -> Non
         data.vocabulary.close()
         await data.quick_words.async_close()
         await data.sidecar.close()
+        await data.brain.close()
 
     entry.async_on_unload(close)
     entry.async_on_unload(hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, close))

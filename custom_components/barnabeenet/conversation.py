@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
 from home_assistant_intents import get_languages
 from homeassistant.components import conversation
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import intent, start
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .assist import Assist, Utterance
+from .assist import Assist
 from .coordinator import BarnabeeNetConfigEntry
 from .dialog.endpoint import Endpoint
 from .dialog.local import Answer
 from .dialog.turn import take_turn
 from .entity import BarnabeeNetEntity
+from .here import HomeAssistantHere
 from .telemetry import trace
 
 # Turns are short, and people in different rooms do not wait for each other.
@@ -41,8 +45,7 @@ class Conversation(BarnabeeNetEntity, conversation.ConversationEntity):
 
     _attr_name = None
     _attr_supported_features = conversation.ConversationEntityFeature.CONTROL
-    # Answers from HA's sentences come whole; there is nothing to stream before they are done.
-    _attr_supports_streaming = False
+    _attr_supports_streaming = True
 
     def __init__(self, entry: BarnabeeNetConfigEntry, assist: Assist) -> None:
         super().__init__(entry)
@@ -61,16 +64,34 @@ class Conversation(BarnabeeNetEntity, conversation.ConversationEntity):
         self, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog
     ) -> conversation.ConversationResult:
         context = _context_of(user_input)
+        here = HomeAssistantHere(self._assist, user_input, chat_log)
         with context.stage("conversation"):
-            utterance = Utterance(self._assist, user_input, chat_log)
-            answer = await take_turn(user_input.text, user_input.language, utterance, context)
-        chat_log.async_add_assistant_content_without_tools(
-            conversation.AssistantContent(agent_id=user_input.agent_id, content=answer.speech)
-        )
+            reply = await take_turn(here.said, here, self._data.brain.mind, context)
+            if reply.words is None:
+                chat_log.async_add_assistant_content_without_tools(
+                    conversation.AssistantContent(agent_id=user_input.agent_id, content=reply.answer.speech)
+                )
+            else:
+                await _stream(reply.words, user_input.agent_id, chat_log)
         self._data.turns.finish(context)
         return conversation.ConversationResult(
-            response=_response(answer, user_input.language), conversation_id=chat_log.conversation_id
+            response=_response(reply.answer, context, user_input.language),
+            conversation_id=chat_log.conversation_id,
+            continue_conversation=reply.asks or here.waits_for_an_answer(self._data.brain.mind),
         )
+
+
+async def _stream(words: AsyncGenerator[str, None], agent_id: str, chat_log: conversation.ChatLog) -> None:
+    """Gives words to whoever listens, the text to speech of a pipeline above all, as they come."""
+
+    async def deltas() -> AsyncGenerator[conversation.AssistantContentDeltaDict]:
+        yield {"role": "assistant"}
+        async for piece in words:
+            yield {"content": piece}
+
+    async with aclosing(words), aclosing(chat_log.async_add_delta_content_stream(agent_id, deltas())) as contents:
+        async for _ in contents:
+            pass
 
 
 def _context_of(user_input: conversation.ConversationInput) -> trace.VoiceContext:
@@ -82,14 +103,14 @@ def _context_of(user_input: conversation.ConversationInput) -> trace.VoiceContex
     return context
 
 
-def _response(answer: Answer[intent.IntentResponse], language: str) -> intent.IntentResponse:
+def _response(
+    answer: Answer[intent.IntentResponse], context: trace.VoiceContext, language: str
+) -> intent.IntentResponse:
     if answer.response is not None:
-        if not answer.response.speech:
-            answer.response.async_set_speech(answer.speech)
         return answer.response
     response = intent.IntentResponse(language=language)
     if answer.error is None:
-        response.async_set_speech(answer.speech)
+        response.async_set_speech(answer.speech or context.reply or "")
     else:
         response.async_set_error(intent.IntentResponseErrorCode.NO_INTENT_MATCH, answer.speech)
     return response

@@ -11,6 +11,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr, instance_id, issue_registry as ir
 from homeassistant.loader import async_get_integration
 
+from .brain import Brain
 from .client.errors import ContractMismatch, Impostor, Unauthorized
 from .client.sidecar import Sidecar
 from .const import DOMAIN
@@ -31,6 +32,7 @@ class BarnabeeNet:
     turns: Turns
     vocabulary: VocabularyKeeper
     quick_words: QuickWordsKeeper
+    brain: Brain
     # The conversation platform knows what a whole command is.
     endpoint: Endpoint | None = None
 

@@ -281,7 +281,7 @@ async def test_the_turn_is_kept_with_its_stages(house: House) -> None:
     assert (turn.text, turn.reply, turn.language) == ("turn on the bed light", "Turned on the light", "en")
     assert (turn.intent, turn.tier, turn.error) == ("HassTurnOn", "strict", None)
     assert turn.device_id == house.satellite
-    assert [stage.name for stage in turn.stages] == ["strict", "conversation"]
+    assert [stage.name for stage in turn.stages] == ["admit", "session", "strict", "conversation"]
 
 
 async def test_the_turn_that_the_ears_began_is_continued(house: House) -> None:

@@ -19,6 +19,13 @@ class Phrase(Enum):
     TOO_MANY = "too_many"
     DID_YOU_MEAN = "did_you_mean"
     LEFT_ALONE = "left_alone"
+    TOO_OFTEN = "too_often"
+    TRY_LATER = "try_later"
+    MODELS_GONE = "models_gone"
+    LOCAL_ONLY = "local_only"
+    SAVING = "saving"
+    BUDGET_USED_UP = "budget_used_up"
+    UNFINISHED = "unfinished"
 
 
 _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
@@ -33,6 +40,13 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.TOO_MANY: "Sorry, I can do at most {most} things at once.",
         Phrase.DID_YOU_MEAN: "Did you mean {options}?",
         Phrase.LEFT_ALONE: "Okay, I'll leave it.",
+        Phrase.TOO_OFTEN: "That was a lot at once, please give me {seconds} seconds.",
+        Phrase.TRY_LATER: "Sorry, I can't remember conversations right now, but home commands still work.",
+        Phrase.MODELS_GONE: "Sorry, I can't reach my language model right now, but home commands still work.",
+        Phrase.LOCAL_ONLY: "I am set to stay at home, so I can only do home commands.",
+        Phrase.SAVING: "I am saving today's budget, so I keep to home commands for now.",
+        Phrase.BUDGET_USED_UP: "Today's budget is nearly used up, so I only do basic commands until tomorrow.",
+        Phrase.UNFINISHED: "Sorry, I could not finish that.",
     },
     "de": {
         Phrase.CANNOT_HELP: "Tut mir leid, dabei kann ich noch nicht helfen.",
@@ -45,6 +59,13 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.TOO_MANY: "Tut mir leid, ich kann höchstens {most} Dinge auf einmal tun.",
         Phrase.DID_YOU_MEAN: "Meintest du {options}?",
         Phrase.LEFT_ALONE: "Gut, ich lasse es.",
+        Phrase.TOO_OFTEN: "Das war viel auf einmal, gib mir bitte {seconds} Sekunden.",
+        Phrase.TRY_LATER: "Tut mir leid, ich kann mir Gespräche gerade nicht merken, aber Befehle fürs Haus gehen weiter.",
+        Phrase.MODELS_GONE: "Tut mir leid, ich erreiche mein Sprachmodell gerade nicht, aber Befehle fürs Haus gehen weiter.",
+        Phrase.LOCAL_ONLY: "Ich soll im Haus bleiben und kann deshalb nur Befehle fürs Haus ausführen.",
+        Phrase.SAVING: "Ich schone das Budget für heute und bleibe vorerst bei Befehlen fürs Haus.",
+        Phrase.BUDGET_USED_UP: "Das Budget für heute ist fast aufgebraucht, bis morgen mache ich nur noch einfache Befehle.",
+        Phrase.UNFINISHED: "Tut mir leid, damit bin ich nicht fertig geworden.",
     },
     "fr": {
         Phrase.CANNOT_HELP: "Désolé, je ne sais pas encore faire cela.",
@@ -57,6 +78,13 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.TOO_MANY: "Désolé, je peux faire au plus {most} choses à la fois.",
         Phrase.DID_YOU_MEAN: "Vouliez-vous dire {options} ?",
         Phrase.LEFT_ALONE: "D'accord, je laisse comme ça.",
+        Phrase.TOO_OFTEN: "Cela fait beaucoup à la fois, laissez-moi {seconds} secondes, s'il vous plaît.",
+        Phrase.TRY_LATER: "Désolé, je ne peux pas retenir de conversation pour l'instant, mais les commandes de la maison marchent toujours.",
+        Phrase.MODELS_GONE: "Désolé, je n'arrive pas à joindre mon modèle de langue, mais les commandes de la maison marchent toujours.",
+        Phrase.LOCAL_ONLY: "Je dois rester à la maison, je ne fais donc que les commandes de la maison.",
+        Phrase.SAVING: "J'économise le budget du jour, je m'en tiens donc aux commandes de la maison.",
+        Phrase.BUDGET_USED_UP: "Le budget du jour est presque épuisé, je ne fais que les commandes simples jusqu'à demain.",
+        Phrase.UNFINISHED: "Désolé, je n'ai pas pu terminer cela.",
     },
     "es": {
         Phrase.CANNOT_HELP: "Lo siento, todavía no puedo ayudarte con eso.",
@@ -69,6 +97,13 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.TOO_MANY: "Lo siento, puedo hacer como mucho {most} cosas a la vez.",
         Phrase.DID_YOU_MEAN: "¿Querías decir {options}?",
         Phrase.LEFT_ALONE: "De acuerdo, lo dejo así.",
+        Phrase.TOO_OFTEN: "Eso ha sido mucho de una vez, dame {seconds} segundos, por favor.",
+        Phrase.TRY_LATER: "Lo siento, ahora no puedo recordar conversaciones, pero las órdenes de la casa siguen funcionando.",
+        Phrase.MODELS_GONE: "Lo siento, ahora no puedo contactar con mi modelo de lenguaje, pero las órdenes de la casa siguen funcionando.",
+        Phrase.LOCAL_ONLY: "Debo quedarme en casa, así que solo hago órdenes de la casa.",
+        Phrase.SAVING: "Estoy ahorrando el presupuesto de hoy, así que por ahora solo hago órdenes de la casa.",
+        Phrase.BUDGET_USED_UP: "El presupuesto de hoy casi se ha agotado, así que solo hago órdenes sencillas hasta mañana.",
+        Phrase.UNFINISHED: "Lo siento, no he podido terminar eso.",
     },
     "nl": {
         Phrase.CANNOT_HELP: "Sorry, daar kan ik nog niet mee helpen.",
@@ -81,6 +116,13 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.TOO_MANY: "Sorry, ik kan hooguit {most} dingen tegelijk doen.",
         Phrase.DID_YOU_MEAN: "Bedoelde je {options}?",
         Phrase.LEFT_ALONE: "Goed, ik laat het zo.",
+        Phrase.TOO_OFTEN: "Dat was veel tegelijk, geef me {seconds} seconden, alsjeblieft.",
+        Phrase.TRY_LATER: "Sorry, ik kan nu geen gesprekken onthouden, maar opdrachten voor het huis werken nog.",
+        Phrase.MODELS_GONE: "Sorry, ik kan mijn taalmodel nu niet bereiken, maar opdrachten voor het huis werken nog.",
+        Phrase.LOCAL_ONLY: "Ik moet in huis blijven, dus ik doe alleen opdrachten voor het huis.",
+        Phrase.SAVING: "Ik spaar het budget van vandaag en houd het voorlopig bij opdrachten voor het huis.",
+        Phrase.BUDGET_USED_UP: "Het budget van vandaag is bijna op, tot morgen doe ik alleen eenvoudige opdrachten.",
+        Phrase.UNFINISHED: "Sorry, dat heb ik niet kunnen afmaken.",
     },
 }
 

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
 import logging
-from typing import Final, TypeVar
+import math
+from typing import Final, Generic, Protocol, TypeVar
 
+from ..providers.base import Caller, ToolCall
+from ..providers.chain import AllProvidersFailed
+from ..state.session_types import Session, Turn
 from ..telemetry.trace import VoiceContext
-from .local import Answer, LocalAgent, answer_locally
+from .context import Heard, gather
+from .follow_up import Answered, AskAgain, Cancelled, Kind, NotAnAnswer, Question
+from .interaction import Interaction, Tools
+from .local import Answer, LocalAgent, Memory, answer_locally
+from .mind import LanguageModels, Mind
+from .policy import Spoken
+from .prompt import build
+from .route import Route, route
 from .sentences import Phrase, say
+from .validate import ReplyCheck
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -17,35 +33,262 @@ TEXT_MAX_CHARS: Final = 1_000
 ResponseT = TypeVar("ResponseT")
 
 
-async def take_turn(text: str, language: str, agent: LocalAgent[ResponseT], context: VoiceContext) -> Answer[ResponseT]:
+@dataclass(frozen=True)
+class Said:
+    """A sentence and where it comes from; `device_id` names what belongs to one person where there is no device."""
+
+    text: str
+    language: str
+    device_id: str
+    speaker: str | None = None
+    area: str | None = None
+    conversation_id: str | None = None
+
+
+class Here(Protocol[ResponseT]):
+    """The home, as this sentence reaches it."""
+
+    def agent(self, text: str, memory: Memory) -> LocalAgent[ResponseT]:
+        """Who understands a sentence locally and does what it asks."""
+
+    async def is_command(self, text: str) -> bool:
+        """Whether a sentence is a whole command; does nothing about it."""
+
+    async def tools(self) -> Tools:
+        """What a language model may do for the speaker."""
+
+    def now(self) -> datetime:
+        """The time in the home's zone."""
+
+
+@dataclass
+class Reply(Generic[ResponseT]):
+    """What is said: `answer.speech`, or the `words` of a language model as they come, which are to be read to their end.
+
+    `asks` says that the speaker is expected to go on, without the wake word.
+    """
+
+    answer: Answer[ResponseT]
+    words: AsyncGenerator[str, None] | None = None
+    asks: bool = False
+
+
+async def take_turn(said: Said, here: Here[ResponseT], mind: Mind, context: VoiceContext) -> Reply[ResponseT]:
     """Always answers with something to say, in the speaker's language, and never raises."""
-    context.text, context.language = text, language
+    context.text, context.language = said.text, said.language
     try:
-        answer = (
-            _admit(text, language)
-            or await answer_locally(agent, context)
-            or _refuse(Phrase.CANNOT_HELP, language, "not understood")
-        )
+        return await _Turn(said, here, mind, context).reply()
     except Exception:  # whatever broke in one turn, the family gets an answer
         _LOGGER.exception("Turn %s failed", context.trace_id)
-        answer = _refuse(Phrase.FAILED, language, "failed")
-    return _record(answer, context)
+        reply: Reply[ResponseT] = _refuse(Phrase.FAILED, said.language, "failed")
+        return _noted(reply, context)
 
 
-def _admit(text: str, language: str) -> Answer[ResponseT] | None:
-    """A refusal of what is no sentence; None for one that may pass."""
-    if not text.strip():
-        return _refuse(Phrase.HEARD_NOTHING, language, "nothing was said")
-    if len(text) > TEXT_MAX_CHARS:
-        return _refuse(Phrase.TOO_LONG, language, f"longer than {TEXT_MAX_CHARS} characters")
-    return None
+@dataclass
+class _Turn(Generic[ResponseT]):
+    said: Said
+    here: Here[ResponseT]
+    mind: Mind
+    context: VoiceContext
+    session: Session | None = None
+    error: str | None = None
+
+    async def reply(self) -> Reply[ResponseT]:
+        refused = await self._admit()
+        if refused is not None:
+            return _noted(refused, self.context)
+        await self._enter()
+        reply = await self._follow_up() or await self._locally(self.said.text) or await self._ask_models()
+        if reply.words is None:
+            await self._record(reply)
+        return _noted(reply, self.context)
+
+    # Steps
+
+    async def _admit(self) -> Reply[ResponseT] | None:
+        """A refusal of what is no sentence, and of who says too many; None for one that may pass."""
+        text, language = self.said.text, self.said.language
+        if not text.strip():
+            return _refuse(Phrase.HEARD_NOTHING, language, "nothing was said")
+        if len(text) > TEXT_MAX_CHARS:
+            return _refuse(Phrase.TOO_LONG, language, f"longer than {TEXT_MAX_CHARS} characters")
+        with self.context.stage("admit"):
+            verdict = await self.mind.limiter.admit(self.said.device_id)
+        if verdict.allowed:
+            return None
+        seconds = max(1, math.ceil(verdict.retry_after_s))
+        return _refuse(Phrase.TOO_OFTEN, language, f"more than {verdict.bound}", seconds=seconds)
+
+    async def _enter(self) -> None:
+        with self.context.stage("session"):
+            entered = await self.mind.sessions.enter(
+                self.said.device_id, speaker=self.said.speaker, conversation_id=self.said.conversation_id
+            )
+        # Without a session commands are done all the same; only talk needs one.
+        self.session = entered if isinstance(entered, Session) else None
+
+    async def _follow_up(self) -> Reply[ResponseT] | None:
+        """What becomes of a question that waits for this speaker; None when the sentence stands for itself."""
+        said, mind = self.said, self.mind
+        if self.session is None:
+            return None
+        outcome = await mind.follow_ups.hear(
+            said.device_id,
+            said.speaker,
+            said.text,
+            language=said.language,
+            is_command=self.here.is_command,
+            conversation_id=said.conversation_id,
+        )
+        if isinstance(outcome, NotAnAnswer):
+            return None
+        if isinstance(outcome, AskAgain):
+            return Reply(Answer(outcome.text, tier="instant"), asks=True)
+        call = mind.awaiting.pop(self.session.id, None)
+        if isinstance(outcome, Cancelled):
+            if outcome.rest is not None:
+                return await self._locally(outcome.rest)
+            return Reply(Answer(outcome.text or say(Phrase.LEFT_ALONE, said.language), tier="instant"))
+        return await self._do(outcome, call)
+
+    async def _do(self, answered: Answered, call: ToolCall | None) -> Reply[ResponseT] | None:
+        """What was agreed to: a model's call, or a sentence that was chosen."""
+        if answered.choice == self.said.text:
+            return None  # to an open question: the sentence stands for itself, in the context of the talk
+        if isinstance(answered.choice, str):
+            return await self._locally(answered.choice)
+        if call is None:
+            return None
+        with self.context.stage("tool"):
+            result = await (await self.here.tools()).call(call)
+        failed = isinstance(result, dict) and "error" in result
+        phrase = Phrase.FAILED if failed else Phrase.DONE
+        return Reply(Answer(say(phrase, self.said.language), tier="action", error="failed" if failed else None))
+
+    async def _locally(self, text: str) -> Reply[ResponseT] | None:
+        memory = self.mind.commands.of(self.session.id if self.session else self.said.device_id)
+        answer = await answer_locally(self.here.agent(text, memory), self.context)
+        if answer is None:
+            return None
+        if answer.question is not None and self.session is not None:
+            self._ask(answer.question)
+        return Reply(answer, asks=answer.question is not None)
+
+    async def _ask_models(self) -> Reply[ResponseT]:
+        """A language model's answer, or why there is none."""
+        models, language = self.mind.models, self.said.language
+        if models is None:
+            return _refuse(Phrase.CANNOT_HELP, language, "not understood")
+        if self.session is None:
+            return _refuse(Phrase.TRY_LATER, language, "no session")
+        with self.context.stage("route"):
+            way = route(self.said.text, self.mind.budget, models.tiers, trace_id=self.context.trace_id)
+        if way.refusal is not None:
+            return _refuse(way.refusal, language, "not allowed")
+        interaction = await self._interaction(models, self.session)
+        return Reply(Answer("", tier=way.tiers[0]), words=self._words(interaction, way, self.session))
+
+    # A language model's answer
+
+    async def _interaction(self, models: LanguageModels, session: Session) -> Interaction:
+        said = self.said
+        earlier = tuple(turn.said for turn in session.turns)
+        spoken = Spoken(said.text, said.language, said.speaker, session.id, said.area, earlier)
+        tools = await self.here.tools()
+        policy = self.mind.policy
+        return Interaction(models.chain, tools, lambda call: policy.decide(call, spoken), policy.things)
+
+    async def _words(self, interaction: Interaction, way: Route, session: Session) -> AsyncGenerator[str, None]:
+        """The sentences; when they end, or nobody listens any more, what the turn leaves behind. Never raises."""
+        context, spoken, self.error = self.context, "", None
+        try:
+            async with aclosing(self._words_or_excuse(interaction, way, session)) as sentences:
+                async for sentence in sentences:
+                    if not spoken:
+                        context.mark("first words")
+                    piece = sentence if _is_apart(spoken, sentence) else f" {sentence}"
+                    spoken += piece
+                    yield piece
+        finally:
+            context.reply, context.error = spoken, self.error
+            self.mind.counts.replied(spoken, intent=None, path="interaction")
+            self._ask_what_the_model_asked(interaction, spoken, session)
+            await self.mind.sessions.add_turn(session, Turn(self.said.text, spoken, context.trace_id))
+
+    async def _words_or_excuse(
+        self, interaction: Interaction, way: Route, session: Session
+    ) -> AsyncGenerator[str, None]:
+        phrase: Phrase | None = None
+        try:
+            async with aclosing(self._model_words(interaction, way, session)) as sentences:
+                async for sentence in sentences:
+                    yield sentence
+        except AllProvidersFailed as failure:
+            phrase, self.error = Phrase.MODELS_GONE, str(failure)
+        except _UnfinishedError:
+            phrase, self.error = Phrase.UNFINISHED, "unfinished"
+        except Exception:
+            _LOGGER.exception("Turn %s failed", self.context.trace_id)
+            phrase, self.error = Phrase.FAILED, "failed"
+        if phrase is not None:
+            yield say(phrase, self.said.language)
+
+    async def _model_words(self, interaction: Interaction, way: Route, session: Session) -> AsyncGenerator[str, None]:
+        said, context = self.said, self.context
+        heard = Heard(said.text, said.language, said.speaker, session.id, said.area, self.here.now())
+        known = await gather(self.mind.sources, heard, context)
+        built = build(self.mind.policy.things, heard, known, session.turns, interaction.tools.tools)
+        for part in built.trimmed:
+            context.mark(f"prompt without {part}")
+        caller = Caller(context.trace_id, "interaction", said.speaker, session.id)
+        check = ReplyCheck(self.mind.sources.house, said.language, self.mind.counts, interaction.acted)
+        is_silent = True
+        with context.stage("model"):
+            async for sentence in interaction.sentences(built.prompt, tiers=way.tiers, caller=caller):
+                checked = check.check(sentence)
+                for finding in checked.findings:
+                    context.mark(f"reply {finding.kind}")
+                is_silent = is_silent and not checked.text.strip()
+                if checked.text:
+                    yield checked.text
+        if is_silent or not interaction.is_whole:
+            raise _UnfinishedError
+
+    def _ask_what_the_model_asked(self, interaction: Interaction, spoken: str, session: Session) -> None:
+        if interaction.confirm is not None:
+            self.mind.await_yes(session.id, interaction.confirm.call)
+            self._ask(Question(Kind.CONFIRM, self.said.language, sensitive=interaction.confirm.sensitive))
+        elif spoken.rstrip().endswith("?"):
+            self._ask(Question(Kind.OPEN, self.said.language))
+
+    # What a turn leaves behind
+
+    def _ask(self, question: Question) -> None:
+        said = self.said
+        self.mind.follow_ups.ask(said.device_id, said.speaker, question, conversation_id=said.conversation_id)
+
+    async def _record(self, reply: Reply[ResponseT]) -> None:
+        if self.session is not None:
+            turn = Turn(self.said.text, reply.answer.speech, self.context.trace_id)
+            await self.mind.sessions.add_turn(self.session, turn)
 
 
-def _refuse(phrase: Phrase, language: str, error: str) -> Answer[ResponseT]:
-    return Answer(say(phrase, language), tier="none", error=error)
+def _is_apart(spoken: str, sentence: str) -> bool:
+    """Whether a sentence stands apart from what was said before it."""
+    return not spoken or spoken[-1].isspace() or sentence[:1].isspace()
 
 
-def _record(answer: Answer[ResponseT], context: VoiceContext) -> Answer[ResponseT]:
-    context.reply, context.intent = answer.speech, answer.intent
-    context.tier, context.error = answer.tier, answer.error
-    return answer
+class _UnfinishedError(Exception):
+    """A model said nothing, or did not come to an end."""
+
+
+def _refuse(phrase: Phrase, language: str, error: str, **said: object) -> Reply[ResponseT]:
+    return Reply(Answer(say(phrase, language, **said), tier="none", error=error))
+
+
+def _noted(reply: Reply[ResponseT], context: VoiceContext) -> Reply[ResponseT]:
+    answer = reply.answer
+    if reply.words is None:
+        context.reply = answer.speech
+    context.intent, context.tier, context.error = answer.intent, answer.tier, answer.error
+    return reply
