@@ -52,13 +52,14 @@ class Assist:
         """What Home Assistant understands in a language; None where it has nothing."""
         return await self.agent.async_get_or_load_intents(language)
 
-    def names(self, language: str) -> Names | None:
+    async def names(self, language: str) -> Names | None:
         """The names of the home as they sound in a language; None while the home is not known."""
         home = self._home()
         if home is None:
             return None
         if self._names is None or self._names[0] is not home or self._names[1].language != language:
-            self._names = (home, Names(replace(home, language=language)))
+            names = await self.hass.async_add_executor_job(Names, replace(home, language=language))
+            self._names = (home, names)
         return self._names[1]
 
     async def may_borrow_room(self, text: str, language: str) -> bool:
@@ -102,6 +103,7 @@ class Assist:
         if await self.agent.async_recognize_sentence_trigger(text) or await self.agent.async_recognize_intent(text):
             return
         await self.rescue(text)
+        await self.names(language)
 
     async def rescue(self, spoken: conversation.ConversationInput) -> conversation.ConversationResult:
         """Asks Home Assistant's agent with all its means, in a conversation apart: it writes its failure into it."""
@@ -147,7 +149,6 @@ class Utterance:
         self._spoken = spoken
         self._chat_log = chat_log
         self._memory = memory
-        self._unknown: str | None = None
 
     async def strict(self) -> Answer[intent.IntentResponse] | None:
         """Automations' sentences, then Home Assistant's and the user's own."""
@@ -171,7 +172,6 @@ class Utterance:
         if not await assist.may_borrow_room(spoken.text, spoken.language):
             spoken = replace(spoken, device_id=None, satellite_id=None)
         verdict = await judge(assist.hass, assist.agent, spoken)
-        self._unknown = verdict.unknown
         if not verdict.may_act:
             refusal = verdict.refusal
             return None if refusal is None else Answer(refusal, tier="rescue", error="not understood")
@@ -183,7 +183,7 @@ class Utterance:
 
     async def near_miss(self) -> Answer[intent.IntentResponse] | None:
         """The name that was meant; a question when that is not sure or the command is not harmless."""
-        names = None if self._unknown is None else self._assist.names(self._spoken.language)
+        names = await self._assist.names(self._spoken.language)
         if names is None:
             return None
         meant = await find_name(self._spoken.text, names, self._understand)

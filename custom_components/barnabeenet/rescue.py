@@ -35,8 +35,6 @@ class Verdict:
 
     may_act: bool
     """Whether it is to be asked. It does only what was said then, or it only says what is wrong."""
-    unknown: str | None = None
-    """The words that stand where a room, floor or device should."""
     refusal: str | None = None
     """What to say in its place."""
 
@@ -58,8 +56,8 @@ async def judge(hass: HomeAssistant, agent: DefaultAgent, spoken: conversation.C
     if found is not None and not found.unmatched_entities:
         # It is about something that is not exposed, and the rescue says so.
         return Verdict(may_act=True)
-    unknown, refusal = _unknown(hass, loaded, found)
-    return Verdict(False, unknown, refusal or (None if reading is None else async_refusal(reading)))
+    unknown = _unknown(hass, loaded, found)
+    return Verdict(may_act=False, refusal=unknown or (None if reading is None else async_refusal(reading)))
 
 
 def _says_all(hass: HomeAssistant, reading: Interpretation) -> bool:
@@ -92,15 +90,13 @@ def _room_of(hass: HomeAssistant, spoken: conversation.ConversationInput) -> ar.
     return None if area_id is None else ar.async_get(hass).async_get_area(area_id)
 
 
-def _unknown(
-    hass: HomeAssistant, loaded: LanguageIntents, found: RecognizeResult | None
-) -> tuple[str | None, str | None]:
-    """The words for a room, floor or device that is not known, and how Home Assistant says so."""
+def _unknown(hass: HomeAssistant, loaded: LanguageIntents, found: RecognizeResult | None) -> str | None:
+    """Home Assistant's words on the room, floor or device that it does not know; None when there is none."""
     for slot, key in _UNKNOWN.items():
         unknown = None if found is None else found.unmatched_entities.get(slot)
         text = getattr(unknown, "text", MISSING_ENTITY)
         said = loaded.error_responses.get(key.value)
         if said and text.strip() and text != MISSING_ENTITY:
             name = "entity" if slot == "name" else slot
-            return text.strip(), str(template.Template(said, hass).async_render({name: text.strip()}))
-    return None, None
+            return str(template.Template(said, hass).async_render({name: text.strip()}))
+    return None

@@ -55,19 +55,17 @@ class Memory(Protocol):
 async def answer_locally(agent: LocalAgent[ResponseT], context: VoiceContext) -> Answer[ResponseT] | None:
     """Strictly first, so that a sentence that is understood is never second-guessed; None when nothing helps.
 
-    A rescue that only knows what was wrong is heard when no name is near either.
+    The rescue is the last: where it has to find out what was wrong, a large home takes a second.
     """
-    with context.stage("strict"):
-        answer = await agent.strict()
-    if answer is not None:
-        return answer
-    with context.stage("several"):
-        answer = await agent.several()
-    if answer is not None:
-        return answer
-    with context.stage("rescue"):
-        rescued = await agent.rescue()
-    if rescued is not None and rescued.error is None:
-        return rescued
-    with context.stage("near_miss"):
-        return await agent.near_miss() or rescued
+    tries = (
+        ("strict", agent.strict),
+        ("several", agent.several),
+        ("near_miss", agent.near_miss),
+        ("rescue", agent.rescue),
+    )
+    for name, attempt in tries:
+        with context.stage(name):
+            answer = await attempt()
+        if answer is not None:
+            return answer
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -106,7 +107,9 @@ async def find_name(text: str, names: Names, understand: Understand) -> str | Do
     """
     found: list[tuple[Candidate, Recognition]] = []
     things: set[tuple[Kind, int]] = set()
-    for candidate in names.candidates(text)[:_TRIES_MAX]:
+    # Some milliseconds, more for a long sentence.
+    candidates = await asyncio.to_thread(names.candidates, text)
+    for candidate in candidates[:_TRIES_MAX]:
         meaning = await understand(candidate.sentence)
         thing = (candidate.name.kind, candidate.name.thing)
         if meaning is None or thing in things or not _speaks_of(meaning, candidate.name):

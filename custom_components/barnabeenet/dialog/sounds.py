@@ -39,7 +39,7 @@ _GERMAN: Final = _rules(
 _FRENCH: Final = _rules(
     (r"ç", "s"), (r"œu?", "e"), (r"eau|au|ô", "o"), (r"oi|oî", "ua"), (r"ou|où", "u"), (r"[éèêë]|ai|ei", "e"),
     (r"ch", "S"), (r"gn", "n"), (r"ph", "f"), (r"qu", "k"), (r"gu(?=[ei])", "g"), (r"g(?=[eiy])|j", "S"),
-    (r"c(?=[eiy])", "s"), (r"ill(?=[e$])", "i"), (r"h", ""), (r"(?<=[a-z]{2})(?:es?|ent|[stdxpz])$", ""),
+    (r"c(?=[eiy])", "s"), (r"ill(?=[e$])", "i"), (r"h", ""), (r"(?<=[a-z])[stdxpz]$|(?<=[a-z]{2})(?:es?|ent)$", ""),
     (r"[ae][nm](?![aeiouy])", "AN"), (r"on(?![aeiouy])", "ON"), (r"[iuy]n(?![aeiouy])", "IN"), (r"y", "i"),
 )  # fmt: skip
 _SPANISH: Final = _rules(
@@ -47,7 +47,7 @@ _SPANISH: Final = _rules(
     (r"[zc](?=[ei])|z", "s"), (r"v", "b"), (r"y", "i"), (r"x", "ks"), (r"ü", "u"),
 )  # fmt: skip
 _DUTCH: Final = _rules(
-    (r"ij|ei", "ai"), (r"ou|au", "au"), (r"oe", "u"), (r"eu|ui", "oi"), (r"ie", "i"), (r"sch(?=[aeiou])", "sk"),
+    (r"ij|ei", "ai"), (r"[oa]uw?", "au"), (r"oe", "u"), (r"eu|ui", "oi"), (r"ie", "i"), (r"sch(?=[aeiou])", "sk"),
     (r"sch", "s"), (r"ch|g", "g"), (r"v|w", "f"), (r"z", "s"), (r"ng", "N"), (r"j", "i"), (r"th|dt", "t"), (r"en$", "e"),
 )  # fmt: skip
 _LANGUAGES: Final[Mapping[str, _Rules]] = {
