@@ -71,10 +71,6 @@ class Options:
                 kept[field.name] = value
         return cls(**kept)
 
-    def budget_usd(self, tier: str) -> float | None:
-        """What may be spent in a day on a tier; None when only the day's whole budget limits it."""
-        return {"cloud_fast": self.cloud_fast_daily_usd, "cloud_powerful": self.cloud_powerful_daily_usd}.get(tier)
-
 
 def _read(name: str, default: object, value: Any) -> Any:
     """The value in the type of its default; None for what cannot be meant."""
@@ -92,7 +88,7 @@ def _read(name: str, default: object, value: Any) -> Any:
 
 @callback
 def async_change(hass: HomeAssistant, entry: ConfigEntry, **changes: bool | float | str | None) -> None:
-    """Stores changed options, as the switch and the numbers of the house do; whoever follows the entry hears of it."""
+    """Stores changed options, None for the default, as a switch does; whoever follows the entry hears of it."""
     kept = {name: value for name, value in {**entry.options, **changes}.items() if value is not None}
     hass.config_entries.async_update_entry(entry, options=kept)
 

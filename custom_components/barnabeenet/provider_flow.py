@@ -140,7 +140,7 @@ class ProviderFlow(ConfigSubentryFlow):
         data = dict(self._data)
         moved = self._take_address(data, user_input)
         key = "".join(user_input.get(CONF_API_KEY, "").split())
-        if len(key) > _KEY_MAX_CHARS:
+        if len(key) > _KEY_MAX_CHARS or not key.isascii() or not key.isprintable():
             raise _Invalid(CONF_API_KEY, "invalid_key")
         if key:
             data[CONF_API_KEY] = key

@@ -115,10 +115,15 @@ async def test_options_count_at_once_and_reload_nothing(
     assert heard[1:] == [Options(daily_usd=3.0)]
     async_change(home, loaded, daily_usd=3.0)
     home.config_entries.async_update_entry(loaded, data={**loaded.data, "pipeline": "p1"})
+    other = MockConfigEntry(domain=DOMAIN)
+    other.add_to_hass(home)
+    async_change(home, other, local_only=True)
     assert len(heard) == 2
     stop()
     async_change(home, loaded, daily_usd=4.0)
     assert len(heard) == 2
+    async_change(home, loaded, daily_usd=None)
+    assert Options.from_entry(loaded) == Options()
     assert loaded.update_listeners == []
 
 

@@ -335,6 +335,55 @@ async def test_ollama_needs_no_key_costs_nothing_and_is_local_at_first(
     assert providers_of(entry)[0].settings.tier == "local"
 
 
+async def test_older_addresses_of_azure_are_asked_with_their_version(
+    home: HomeAssistant, entry: MockConfigEntry, vendor: LlmServer
+) -> None:
+    address = vendor.url.removesuffix("/v1")
+    result = await begin(home, entry, "azure_openai")
+    result = await enter(home, result, {"base_url": address, "api_key": KEY, "api_version": " 2024-10-21 "})
+    assert vendor.paths == ["/openai/models"]
+    assert vendor.headers[0]["api-key"] == KEY
+    vendor.will(Answer(body={"id": "1", "object": "chat.completion", "created": 1, "model": "x", "choices": []}))
+    await enter(home, result, {"model": "mine", "tier": "cloud_fast"})
+    assert vendor.paths[-1] == "/openai/deployments/mine/chat/completions"
+
+
+@pytest.mark.parametrize("model", ["", "   ", "x" * 201, "two\nlines"])
+async def test_what_is_no_name_of_a_model_is_refused_without_a_connection(
+    home: HomeAssistant, entry: MockConfigEntry, vendor: LlmServer, model: str
+) -> None:
+    result = await at_model(home, entry, vendor)
+    result = await enter(home, result, {"model": model, "tier": "cloud_fast"})
+    assert result["errors"] == {"model": "invalid_model"}
+    assert len(vendor.requests) == 1
+
+
+@pytest.mark.parametrize("key", ["x" * 501, "sk-schlüssel", "sk-\0"])
+async def test_what_cannot_be_a_key_is_refused_without_a_connection(
+    home: HomeAssistant, entry: MockConfigEntry, vendor: LlmServer, key: str
+) -> None:
+    result = await at_model(home, entry, vendor, api_key=key)
+    assert result["errors"] == {"api_key": "invalid_key"}
+    assert vendor.requests == []
+
+
+async def test_blanks_are_no_key(home: HomeAssistant, entry: MockConfigEntry, in_the_cloud: LlmServer) -> None:
+    result = await enter(home, await begin(home, entry, "openai"), {"api_key": "  "})
+    assert result["errors"] == {"api_key": "key_missing"}
+    assert in_the_cloud.requests == []
+
+
+async def test_a_provider_that_goes_away_between_list_and_test_can_be_saved_all_the_same(
+    home: HomeAssistant, entry: MockConfigEntry, vendor: LlmServer
+) -> None:
+    vendor.will(KEEP, refused(503))
+    result = await at_model(home, entry, vendor)
+    result = await enter(home, result, {"model": "gpt-4o", "tier": "cloud_fast"})
+    assert result["errors"] == {"base": "cannot_connect"}
+    result = await enter(home, result, {"model": "gpt-4o", "tier": "cloud_fast", "save_anyway": True})
+    assert result["step_id"] == "details"
+
+
 async def test_a_name_is_taken_once_and_a_new_provider_comes_last(
     home: HomeAssistant, provider: MockConfigEntry, vendor: LlmServer
 ) -> None:
@@ -418,8 +467,9 @@ async def test_taking_a_provider_away_is_heard_of(home: HomeAssistant, provider:
 
 async def test_names_that_were_made_equal_elsewhere_stay_apart(home: HomeAssistant, provider: MockConfigEntry) -> None:
     (mine,) = provider.subentries.values()
-    other = ConfigSubentry(data=mine.data, subentry_type="provider", title="Mine", unique_id=None)
-    home.config_entries.async_add_subentry(provider, other)
+    for kind in ("provider", "something_else"):
+        other = ConfigSubentry(data=mine.data, subentry_type=kind, title="Mine", unique_id=None)
+        home.config_entries.async_add_subentry(provider, other)
     assert [each.settings.name for each in providers_of(provider)] == ["Mine", "Mine (2)"]
 
 

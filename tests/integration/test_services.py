@@ -230,6 +230,16 @@ async def test_what_costs_or_forgets_money_is_for_administrators(
         assert brain.asked == []
 
 
+async def test_an_entry_that_has_only_begun_to_start_says_so(
+    home: HomeAssistant, loaded: MockConfigEntry, brain: FakeBrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as gone:
+        gone.setattr(loaded.runtime_data, "brain", None)
+        with pytest.raises(ServiceValidationError) as raised:
+            await call(home, "reset_cost_counter")
+    assert raised.value.translation_key == "not_ready"
+
+
 async def test_an_entry_that_is_not_there_or_not_loaded_is_told(
     home: HomeAssistant, loaded: MockConfigEntry, brain: FakeBrain
 ) -> None:
