@@ -30,6 +30,7 @@ BAND_PERCENT: Final = 5
 COMPLEX_PER_HOUR: Final = 4
 # The longest month, wherever its first day began, and a clock that is set back.
 KEPT: Final = timedelta(days=33)
+_EVER: Final = datetime.fromtimestamp(0, UTC)
 _LIMIT_MAX_USD: Final = 100_000
 _HOUR_S: Final = 3600.0
 
@@ -111,6 +112,11 @@ class Saved:
     month_over: bool
     month_ends: datetime
     local_only: bool
+    counted_from: datetime
+
+
+# What listeners are told of when it changes, and what is saved.
+_Told = tuple[Level, bool, bool, datetime, datetime]
 
 
 class Budget:
@@ -130,6 +136,7 @@ class Budget:
         self._complex: deque[tuple[float, str]] = deque()
         self._listeners: list[Callable[[], None]] = []
         self._local_only = False
+        self._counted_from = _EVER
         self._in_zone: tzinfo = zone()
         self._day = day_of(now(), self._in_zone)
         self._month = month_of(now(), self._in_zone)
@@ -170,7 +177,7 @@ class Budget:
         self._turn_the_page(self._now())
         self._day_level, self._month_over = Level.GREEN, False
         if saved is not None:
-            self._local_only = saved.local_only
+            self._local_only, self._counted_from = saved.local_only, saved.counted_from
             # A level of another day says nothing of this one.
             self._day_level = saved.day_level if saved.day_ends == self._day.end else Level.GREEN
             self._month_over = saved.month_over and saved.month_ends == self._month.end
@@ -179,6 +186,8 @@ class Budget:
     def spend(self, at: datetime, tier: Tier, provider: str, micro: int) -> None:
         """Counts what was spent at a time; less than nothing is a correction of what was counted then."""
         self._refresh()
+        if at < self._counted_from:
+            return
         before = self._told()
         quarter = at_ms(at) // QUARTER_MS
         key = (quarter, tier, provider)
@@ -188,6 +197,17 @@ class Budget:
             self._spent[key] = now
         self._count(quarter, tier, provider, now - was)
         self._judge()
+        self._tell(before)
+
+    def reset(self) -> None:
+        """Begins at nothing, the day and the month; what is spent from now on counts."""
+        self._refresh()
+        before = self._told()
+        self._spent.clear()
+        self._complex.clear()
+        self._counted_from = self._now()
+        self._day_level, self._month_over = Level.GREEN, False
+        self._add_up()
         self._tell(before)
 
     def allows(self, tier: Tier, purpose: Purpose, *, provider: str | None = None, turn: str = "") -> Decision:
@@ -227,10 +247,12 @@ class Budget:
     def saved(self) -> Saved:
         """For `load` after a restart."""
         self._refresh()
-        return Saved(self._day_level, self._day.end, self._month_over, self._month.end, self._local_only)
+        return Saved(
+            self._day_level, self._day.end, self._month_over, self._month.end, self._local_only, self._counted_from
+        )
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Calls the listener when level, day or switch have changed, until the returned function is called.
+        """Calls the listener when level, day, switch or the counter's start have changed, until the returned function is called.
 
         Nothing happens by itself: whoever shows the level asks again at the end of the day that `status` names.
         """
@@ -325,10 +347,10 @@ class Budget:
         falls_below = 100 - (BAND_PERCENT if self._month_over else 0)
         self._month_over = self._month_sum * 100 >= falls_below * limits.month
 
-    def _told(self) -> tuple[Level, bool, bool, datetime]:
-        return self._day_level, self._month_over, self._local_only, self._day.end
+    def _told(self) -> _Told:
+        return self._day_level, self._month_over, self._local_only, self._day.end, self._counted_from
 
-    def _tell(self, before: tuple[Level, bool, bool, datetime]) -> None:
+    def _tell(self, before: _Told) -> None:
         if self._told() == before:
             return
         for listener in tuple(self._listeners):

@@ -14,9 +14,9 @@ from .money import PaidCall
 from .outbox import Outbox
 
 _SAVE: Final = """
-INSERT INTO budget (only_row, day_level, day_ends_ms, month_over, month_ends_ms, local_only) VALUES (1, ?, ?, ?, ?, ?)
-ON CONFLICT (only_row) DO UPDATE SET day_level = excluded.day_level, day_ends_ms = excluded.day_ends_ms,
-    month_over = excluded.month_over, month_ends_ms = excluded.month_ends_ms, local_only = excluded.local_only
+INSERT OR REPLACE INTO budget (
+    only_row, day_level, day_ends_ms, month_over, month_ends_ms, local_only, counted_from_ms
+) VALUES (1, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -42,7 +42,8 @@ class Purse:
         outbox = Outbox(database)
         ledger = Ledger(database, outbox, zone=zone, now=now)
         budget = Budget(limits, zone=zone, now=now)
-        budget.load(await ledger.spent_since(now() - KEPT), await _saved(database))
+        saved, since = await _saved(database), now() - KEPT
+        budget.load(await ledger.spent_since(max(since, saved.counted_from) if saved else since), saved)
         return cls(ledger, budget, outbox)
 
     def record(self, call: PaidCall) -> Entry:
@@ -64,8 +65,17 @@ class Purse:
 
     def _save(self) -> None:
         saved = self.budget.saved()
-        ends_ms = at_ms(saved.day_ends), at_ms(saved.month_ends)
-        self.outbox.post(_SAVE, (saved.day_level, ends_ms[0], saved.month_over, ends_ms[1], saved.local_only))
+        self.outbox.post(
+            _SAVE,
+            (
+                saved.day_level,
+                at_ms(saved.day_ends),
+                saved.month_over,
+                at_ms(saved.month_ends),
+                saved.local_only,
+                at_ms(saved.counted_from),
+            ),
+        )
 
 
 async def _saved(database: Database) -> Saved | None:
@@ -73,5 +83,8 @@ async def _saved(database: Database) -> Saved | None:
     if not rows:
         return None
     row = rows[0]
-    day_ends, month_ends = (datetime.fromtimestamp(row[name] / 1000, UTC) for name in ("day_ends_ms", "month_ends_ms"))
-    return Saved(Level(row["day_level"]), day_ends, bool(row["month_over"]), month_ends, bool(row["local_only"]))
+    day_ends, month_ends, counted_from = (
+        datetime.fromtimestamp(row[name] / 1000, UTC) for name in ("day_ends_ms", "month_ends_ms", "counted_from_ms")
+    )
+    level = Level(row["day_level"])
+    return Saved(level, day_ends, bool(row["month_over"]), month_ends, bool(row["local_only"]), counted_from)

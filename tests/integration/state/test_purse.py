@@ -214,14 +214,14 @@ async def test_what_waits_is_bounded_and_what_is_lost_is_counted(database: Datab
 async def test_one_refused_row_does_not_take_the_others_with_it(home: Home) -> None:
     home.database.gate = asyncio.Event()
     home.purse.record(call())
-    for wrong in ("(2, 'mauve', 0, 0, 0, 0)", "(1, 'green', 0, 0, 0)", f"(1, '{chr(0xD83D)}', 0, 0, 0, 0)"):
+    for wrong in ("(2, 'mauve', 0, 0, 0, 0, 0)", "(1, 'green', 0, 0, 0, 0)", f"(1, '{chr(0xD83D)}', 0, 0, 0, 0, 0)"):
         home.purse.outbox.post(f"INSERT INTO budget VALUES {wrong}", ())
     home.purse.record(call())
     home.database.gate.set()
     assert len(await home.rows()) == 2
     assert home.purse.outbox.lost == 3
     with pytest.raises(Conflict):
-        await home.database.write(("INSERT INTO budget VALUES (2, 'green', 0, 0, 0, 0)", ()))
+        await home.database.write(("INSERT INTO budget VALUES (2, 'green', 0, 0, 0, 0, 0)", ()))
 
 
 async def test_a_database_that_is_away_is_tried_again_by_itself(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,6 +279,21 @@ async def test_the_switch_survives_a_restart(home: Home) -> None:
     home.purse.budget.local_only = False
     await home.restart()
     assert home.purse.budget.allows("cloud_fast", "command").allowed
+
+
+async def test_a_reset_counter_begins_at_nothing_also_after_a_restart(home: Home) -> None:
+    entry = home.purse.record(call(0.9))
+    home.now += timedelta(minutes=1)
+    home.purse.budget.reset()
+    home.purse.record(call(0.2))
+    # What was spent before the reset is not counted, and so not given back either.
+    home.purse.correct(entry, 0.1)
+    for _ in range(2):
+        status = home.purse.budget.status()
+        assert (status.level, status.day, status.month) == (Level.GREEN, 200_000, 200_000)
+        await home.restart()
+    # The ledger forgets nothing.
+    assert await home.rows("cost_micro_usd") == [(100_000,), (200_000,)]
 
 
 async def test_in_the_months_last_minute_after_a_restart(home: Home) -> None:

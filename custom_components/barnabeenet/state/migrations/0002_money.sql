@@ -35,5 +35,7 @@ CREATE TABLE budget (
     day_ends_ms INTEGER NOT NULL,
     month_over INTEGER NOT NULL CHECK (month_over IN (0, 1)),
     month_ends_ms INTEGER NOT NULL,
-    local_only INTEGER NOT NULL CHECK (local_only IN (0, 1))
+    local_only INTEGER NOT NULL CHECK (local_only IN (0, 1)),
+    -- What was spent before counts no more: a person has reset the counter. The calls stay.
+    counted_from_ms INTEGER NOT NULL
 ) STRICT;
