@@ -93,6 +93,16 @@ async def test_the_close_tries_once_more_without_waiting_for_the_next_try() -> N
     assert (door.calls, door.courier.error) == (2, None)
 
 
+async def test_the_close_gives_up_after_one_more_failure() -> None:
+    door = Door()
+    door.answers = [Refused("no")] * 10
+    door.courier.wake()
+    await door.courier.settled()
+    async with asyncio.timeout(5):
+        await door.courier.close(60)
+    assert door.calls == 2
+
+
 async def test_the_close_does_not_wait_for_ever() -> None:
     stuck = asyncio.Event()
 

@@ -203,9 +203,12 @@ async def test_the_answer_to_a_session_that_was_ended_meanwhile_is_kept_and_revi
 ) -> None:
     session = await entered(sessions, "kitchen", "anna")
     await sessions.end(session.id)
+    told: list[SessionEvent] = []
+    sessions.subscribe(told.append)
     await sessions.add_turn(session, Turn("too late", "but kept"))
     sessions.set_mode(session, Mode.NOTES)
     assert sessions.live == ()
+    assert told == []
     await sessions.settled()
     assert [row["said"] for row in await database.read("SELECT said FROM turns")] == ["too late"]
     assert (await database.read("SELECT end_reason FROM sessions"))[0][0] == "asked"
@@ -429,6 +432,28 @@ async def test_what_was_idle_too_long_over_a_restart_is_ended(
     assert row[0] == "expired"
 
 
+async def test_the_last_sign_of_life_counts_over_a_restart(open_sessions: OpenSessions, time: Time) -> None:
+    sessions = await open_sessions()
+    session = await said(sessions, "first", "kitchen", "anna")
+    await sessions.settled()
+    time.passes(250)
+    await sessions.add_turn(session, Turn("last", ""))
+    await sessions.close()
+    time.passes(250)
+    again = await open_sessions()
+    assert [session.id for session in again.live] == [session.id]
+
+
+async def test_what_had_ended_does_not_come_back_with_a_restart(open_sessions: OpenSessions) -> None:
+    sessions = await open_sessions()
+    session = await said(sessions, "hello", "kitchen", "anna")
+    await sessions.end(session.id)
+    await sessions.close()
+    again = await open_sessions()
+    assert again.live == ()
+    assert seen(await entered(again, "kitchen", "anna")) == []
+
+
 async def test_a_session_from_the_future_does_not_outlive_a_restart(open_sessions: OpenSessions, time: Time) -> None:
     sessions = await open_sessions()
     await said(sessions, "old", "kitchen", "anna")
@@ -493,6 +518,7 @@ async def test_on_a_full_disk_the_sessions_go_on_and_new_ones_are_declined(
     sessions: Sessions, database: Database, full_disk: Callable[[], None]
 ) -> None:
     anna = await said(sessions, "before", "kitchen", "anna")
+    office = await said(sessions, "before", "office", "cleo")
     told: list[object] = []
     sessions.subscribe_health(lambda: told.append(sessions.store_error))
     await fill(sessions, database, anna)
@@ -503,6 +529,10 @@ async def test_on_a_full_disk_the_sessions_go_on_and_new_ones_are_declined(
     assert "the disk is full" in str(declined.because)
     assert isinstance(await sessions.enter("kitchen", speaker="ben", conversation_id=None), Declined)
     assert seen(await said(sessions, "meanwhile", "kitchen", "anna"))[-1] == "meanwhile"
+    await sessions.end(office.id)
+    # So that it has been tried, too, and what it could not write is not forgotten.
+    await sessions.settled()
+    assert sessions.store_error is not None
     assert devices(sessions) == ["kitchen"]
 
     full_disk()
@@ -512,7 +542,8 @@ async def test_on_a_full_disk_the_sessions_go_on_and_new_ones_are_declined(
     await said(sessions, "afterwards", "bedroom", "ben")
     await sessions.settled()
     rows = await database.read("SELECT said FROM turns WHERE length(said) < 100 ORDER BY id")
-    assert [row["said"] for row in rows] == ["before", "meanwhile", "afterwards"]
+    assert [row["said"] for row in rows] == ["before", "before", "meanwhile", "afterwards"]
+    assert (await database.read("SELECT end_reason FROM sessions WHERE id = ?", (office.id,)))[0][0] == "asked"
 
 
 async def recovered(sessions: Sessions) -> None:
