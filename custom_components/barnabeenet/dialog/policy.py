@@ -115,15 +115,22 @@ class Policy:
         if not action.targeted:
             # Home Assistant takes the speaker's room; a thing that was named is one that the model left out.
             return action.gravity is Gravity.ORDINARY
-        if all(self._means(thing, now, spoken) for thing in action.things):
+        if self._all_meant(action, now, spoken):
             return True
         if now.areas or now.kinds or not points_back(now.words, spoken.language):
             return False
         before = [self.things.mentions(text, spoken.language) for text in spoken.earlier[-_EARLIER_MAX:]]
-        return any(all(self._means(thing, each, spoken) for thing in action.things) for each in before)
+        return any(self._all_meant(action, each, spoken) for each in before)
 
-    def _means(self, thing: Thing, said: Mentions, spoken: Spoken) -> bool:
-        """Whether words mean a thing: by its name, by most of it, or by its kind and a place."""
+    def _all_meant(self, action: Action, said: Mentions, spoken: Spoken) -> bool:
+        named = self.things.named_in(said.words)
+        return all(self._means(thing, said, spoken, named) for thing in action.things)
+
+    def _means(self, thing: Thing, said: Mentions, spoken: Spoken, named: frozenset[str]) -> bool:
+        """Whether words mean a thing: by its name, by most of it, or by its kind and a place.
+
+        Where they name something else of its domain, "the light" in them is that.
+        """
         words = frozenset(said.words)
         stop = stop_words(spoken.language)
         here = thing.area in said.areas or (thing.floor is not None and thing.floor in said.floors)
@@ -137,15 +144,9 @@ class Policy:
         if elsewhere:
             return False
         everything = means_all(said.words, spoken.language)
-        if not (here or everything or (self._is_nearest(thing, spoken.area) and not self._names_another(thing, said))):
+        if not (here or everything or (self._is_nearest(thing, spoken.area) and not _names_another(thing, named))):
             return False
         return any(_is_kind(thing, kind) for kind in said.kinds) if said.kinds else everything
-
-    def _names_another(self, thing: Thing, said: Mentions) -> bool:
-        """Whether the words name something else of this domain, so that "the light" in them is not this one."""
-        words = frozenset(said.words)
-        others = (other for other in self.things.of_kind(thing.domain) if other is not thing)
-        return any(name and words.issuperset(name) for other in others for name in map(tokens, other.names))
 
     def _is_nearest(self, thing: Thing, area: str | None) -> bool:
         """Whether who names no place means this one: in their own room, or the home's only one of its domain."""
@@ -177,6 +178,10 @@ class Confirmations:
         if confirm.sensitive and (spoken.speaker is None or spoken.speaker != speaker):
             return None
         return confirm.call
+
+
+def _names_another(thing: Thing, named: frozenset[str]) -> bool:
+    return any(entity_id.startswith(f"{thing.domain}.") for entity_id in named - {thing.entity_id})
 
 
 def _asks(action: Action, words: tuple[str, ...], language: str) -> bool | None:

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 import json
 from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
 
 from ..providers.base import Message, Prompt, Tool
+from .actions import is_offered
 from .context import Context, Event, Heard, Seen
 from .quote import CLOSE, NAME_MAX_CHARS, OPEN, RESULT_MAX_CHARS, clean, quote, quote_name
 from .things import Thing, Things
@@ -85,6 +87,8 @@ _ATTRIBUTES: Final = {
     "media_artist": "by {}",
 }
 _BRIGHTNESS_MAX: Final = 255
+_HOME_TITLE: Final = "The home, room by room:\n"
+_DESCRIBED: Final[WeakKeyDictionary[Things, tuple[int, str]]] = WeakKeyDictionary()
 
 
 class Exchange(Protocol):
@@ -130,8 +134,8 @@ def build(
     system_max_chars: int = SYSTEM_MAX_CHARS,
     history_max_chars: int = HISTORY_MAX_CHARS,
 ) -> Built:
-    """The prompt for a question, bounded in size; the words of the question are never cut further than a turn allows."""
-    home = describe_home(things)
+    """The prompt for a question, bounded in size, with those of the tools that may be offered; the words of the question are never cut further than a turn allows."""
+    home = _described(things)
     now = _now(heard, context)
     left = max(0, system_max_chars - len(STATIC) - len(home) - len(now))
     # The least important first: who asks about the light can do without the weather.
@@ -142,7 +146,7 @@ def build(
         trimmed.insert(0, f"history {dropped}")
     volatile = "\n".join(text for text in (*(part.text() for part in reversed(parts)), now) if text)
     said = Message("user", clean(heard.text, max_chars=SAID_MAX_CHARS))
-    ordered = sorted(tools, key=lambda tool: tool.name)
+    ordered = sorted((tool for tool in tools if is_offered(tool.name)), key=lambda tool: tool.name)
     return Built(Prompt(STATIC, home, volatile, (*turns, said), ordered, ANSWER_MAX_TOKENS), tuple(trimmed))
 
 
@@ -163,21 +167,27 @@ def describe_home(things: Things, max_chars: int = HOME_MAX_CHARS) -> str:
     for thing in things:
         if thing.domain in _CONTROLS:
             rooms.setdefault(thing.area, []).append(thing)
-    for area in things.areas():
-        rooms.setdefault(area, [])
+    for name in things.areas():
+        rooms.setdefault(name, [])
     ordered = sorted(rooms.items(), key=lambda room: (room[0] is None, room[0] or ""))
-    title = "The home, room by room:\n"
-    for describe in (_names_of, _counts_of):
-        text = title + "".join(f"- {_room(area)}: {describe(found)}\n" for area, found in ordered)
-        if len(text) <= max_chars:
+    for describe in (_names_of, _counts_of, None):
+        text = _HOME_TITLE
+        for area, found in ordered:
+            line = f"- {_room(area)}\n" if describe is None else f"- {_room(area)}: {describe(found)}\n"
+            if len(text) + len(line) > max_chars:
+                break
+            text += line
+        else:
             return text
-    text = title
-    for room in (_room(area) for area, _ in ordered):
-        line = f"- {room}\n"
-        if len(text) + len(line) > max_chars:
-            break
-        text += line
     return text
+
+
+def _described(things: Things) -> str:
+    """`describe_home`, anew only after something has changed: it reads every name."""
+    known = _DESCRIBED.get(things)
+    if known is None or known[0] != things.revision:
+        known = _DESCRIBED[things] = (things.revision, describe_home(things))
+    return known[1]
 
 
 def _room(area: str | None) -> str:

@@ -24,20 +24,15 @@ _LOOKED_AT_FACTOR: Final = 4
 _JOINERS: Final = frozenset("\u200c\u200d")
 _DROPPED: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs"})
 # What chat templates and markup are made of, and every bracket that looks like a mark.
-_STAND_INS: Final = {
-    "<": "\u2039",
-    ">": "\u203a",
-    "[": "(",
-    "]": ")",
-    "{": "(",
-    "}": ")",
-    "|": "/",
-    "`": "'",
-}
+_STAND_INS: Final = str.maketrans(
+    {"<": "\u2039", ">": "\u203a", "[": "(", "]": ")", "{": "(", "}": ")", "|": "/", "`": "'"}
+)
 
 
 def clean(text: str, *, max_chars: int = TEXT_MAX_CHARS) -> str:
     """One line without control, direction or invisible characters, at most `max_chars` long; words stay as they are."""
+    if len(text) <= max_chars and text.isascii() and text.isprintable():
+        return " ".join(text.split())
     looked_at = unicodedata.normalize("NFC", text[: max_chars * _LOOKED_AT_FACTOR])
     kept: list[str] = []
     marks = 0
@@ -64,7 +59,8 @@ def clean(text: str, *, max_chars: int = TEXT_MAX_CHARS) -> str:
 
 def quote(text: str, *, max_chars: int = TEXT_MAX_CHARS) -> str:
     """The text as data: cleaned, without anything that could end the quotation or pass for a turn of the talk."""
-    return f"{OPEN}{''.join(map(_stand_in, clean(text, max_chars=max_chars)))}{CLOSE}"
+    line = clean(text, max_chars=max_chars).translate(_STAND_INS)
+    return f"{OPEN}{line if line.isascii() else ''.join(map(_stand_in, line))}{CLOSE}"
 
 
 def quote_name(name: str) -> str:
@@ -84,8 +80,6 @@ def unquote(value: Any) -> Any:
 
 
 def _stand_in(letter: str) -> str:
-    if letter in _STAND_INS:
-        return _STAND_INS[letter]
     if letter.isascii():
         return letter
     category = unicodedata.category(letter)

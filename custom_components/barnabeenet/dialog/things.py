@@ -78,6 +78,8 @@ class Things:
     """Everything that is exposed, found by name, room, floor and kind; changed one by one as the home changes."""
 
     def __init__(self, things: Iterable[Thing] = ()) -> None:
+        self.revision = 0
+        """Another one after every change."""
         self._things: dict[str, Thing] = {}
         self._by_word: dict[str, dict[str, set[tuple[str, ...]]]] = {}
         self._by_name: dict[tuple[str, ...], set[str]] = {}
@@ -100,6 +102,7 @@ class Things:
     def put(self, thing: Thing) -> None:
         """Adds a thing, or takes the place of what had its id."""
         self.remove(thing.entity_id)
+        self.revision += 1
         self._things[thing.entity_id] = thing
         for words in set(map(tokens, thing.names)):
             self._by_name.setdefault(words, set()).add(thing.entity_id)
@@ -116,6 +119,7 @@ class Things:
         thing = self._things.pop(entity_id, None)
         if thing is None:
             return
+        self.revision += 1
         for words in set(map(tokens, thing.names)):
             _discard(self._by_name, words, entity_id)
         for word in {word for name in thing.names for word in tokens(name)}:
@@ -151,6 +155,14 @@ class Things:
     def named(self, name: str) -> list[Thing]:
         """The things with exactly this name or alias, by id, whatever its case and accents."""
         return [self._things[each] for each in sorted(self._by_name.get(tokens(name), ()))]
+
+    def named_in(self, words: Iterable[str]) -> frozenset[str]:
+        """The ids of the things of which a whole name is among these folded words, in whatever order."""
+        said = frozenset(words)
+        named = (self._by_word.get(word, {}) for word in said)
+        return frozenset(
+            entity_id for each in named for entity_id, names in each.items() if any(map(said.issuperset, names))
+        )
 
     def mentions(self, text: str, language: str | None) -> Mentions:
         """The places and kinds that a sentence speaks of."""
