@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import logging
-from typing import Any, Final
+from typing import Final
 
-from gazetteer_matcher import Interpretation
+from gazetteer_matcher import FrameCandidate, GazetteerMatcher, Interpretation
 from hassil.recognize import MISSING_ENTITY, RecognizeResult
 from home_assistant_intents import ErrorKey
 from homeassistant.components import conversation
@@ -19,7 +19,7 @@ from homeassistant.components.conversation.gazetteer import GazetteerFallback, a
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import area_registry as ar, device_registry as dr, entity_registry as er, template
 
-from .dialog.near_miss import is_harmless_kind
+from .dialog.near_miss import is_certain, is_harmless_kind
 from .dialog.several import COMMANDS_MAX
 
 _LOGGER = logging.getLogger(__name__)
@@ -50,8 +50,10 @@ async def judge(hass: HomeAssistant, agent: DefaultAgent, spoken: conversation.C
     if not isinstance(gazetteer, GazetteerFallback):
         _LOGGER.debug("This version of Home Assistant has another rescue, which is not used")
     elif gazetteer.supports(spoken.language):
-        _, reading = await gazetteer.async_interpret(spoken.text, spoken.conversation_id or "", _room_of(hass, spoken))
-        if _says_all(hass, reading):
+        matcher, reading = await gazetteer.async_interpret(
+            spoken.text, spoken.conversation_id or "", _room_of(hass, spoken)
+        )
+        if _says_all(hass, matcher, reading):
             return Verdict(may_act=True)
     if found is not None and not found.unmatched_entities:
         # It is about something that is not exposed, and the rescue says so.
@@ -60,24 +62,36 @@ async def judge(hass: HomeAssistant, agent: DefaultAgent, spoken: conversation.C
     return Verdict(may_act=False, refusal=unknown or (None if reading is None else async_refusal(reading)))
 
 
-def _says_all(hass: HomeAssistant, reading: Interpretation) -> bool:
+def _says_all(hass: HomeAssistant, matcher: GazetteerMatcher, reading: Interpretation) -> bool:
     """Whether a reading leaves no word out and guesses nothing that is risky."""
     return (
         reading.accepted
         and 0 < len(reading.frames) <= COMMANDS_MAX
         and all(
-            not frame.unexplained_tokens and (not frame.fuzzy_count or _is_harmless(hass, frame))
+            not frame.unexplained_tokens
+            and (not frame.fuzzy_count or (_is_harmless(hass, frame) and _is_certain(matcher, frame)))
             for frame in reading.frames
         )
     )
 
 
-def _is_harmless(hass: HomeAssistant, frame: Any) -> bool:
+def _is_harmless(hass: HomeAssistant, frame: FrameCandidate) -> bool:
     name = frame.slots.get("name")
     state = hass.states.get(name) if isinstance(name, str) else None
     if state is not None:
         return is_harmless_kind(frame.intent, state.domain, state.attributes.get("device_class"))
     return is_harmless_kind(frame.intent, frame.slots.get("domain"), frame.slots.get("device_class"))
+
+
+def _is_certain(matcher: GazetteerMatcher, frame: FrameCandidate) -> bool:
+    """Whether the names that were guessed can be nothing else."""
+    return all(
+        is_certain(span.text, matcher.display_name(slot, frame.slots[slot]), "en")
+        for slot in _UNKNOWN
+        if slot in frame.slots
+        for span in frame.slot_options[slot].spans
+        if span.source.startswith("fuzzy")
+    )
 
 
 def _room_of(hass: HomeAssistant, spoken: conversation.ConversationInput) -> ar.AreaEntry | None:

@@ -174,6 +174,7 @@ async def test_several_commands_are_done_in_their_order(
         "unlock the front dor",
         "onlock the front door",
         "turn off the lights in the attic and the garden",
+        "please the wall lamp turn on",
     ],
 )
 @pytest.mark.parametrize("in_a_room", [True, False])
@@ -342,7 +343,7 @@ async def test_a_risky_near_miss_is_asked_about(speaker: Speaker, text: str, ask
 
 
 async def test_a_harmless_near_miss_is_done(speaker: Speaker) -> None:
-    answer = await speaker.says("schalte Sealing Light ein", "de")
+    answer = await speaker.says("turn on the sealing light")
     assert answer is not None
     assert answer.tier == "near_miss"
     assert speaker.done == ["light.turn_on light.ceiling"]

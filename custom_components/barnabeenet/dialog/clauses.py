@@ -41,6 +41,14 @@ _HANGING: Final[Mapping[str, re.Pattern[str]]] = {
     "fr": re.compile(r"\b(\w+)-(les?|la)\b", re.IGNORECASE),
     "es": re.compile(r"\b(\w{3,})(l[ao]s?)\b", re.IGNORECASE),
 }
+# What turns a command into its opposite or takes something out of it.
+_DENIALS: Final[Mapping[str, str]] = {
+    "en": r"not|no|never|without|except|but|don ?t|won ?t|can ?t|doesn ?t|shouldn ?t|\w+n['’]t",  # noqa: RUF001
+    "de": r"nicht|nie|niemals|kein\w*|ohne|außer|bis auf|aber",
+    "fr": r"ne|n['’]\w+|pas|jamais|sans|sauf|mais",  # noqa: RUF001
+    "es": r"no|nunca|sin|excepto|salvo|menos|pero",
+    "nl": r"niet|nooit|geen|zonder|behalve|maar",
+}
 _UNACCENTED: Final = str.maketrans("áéíóú", "aeiou")
 _STOP: Final = r"(?:\s*[,;]|[.!?](?=\s))"
 
@@ -102,6 +110,12 @@ def continuation(text: str, language: str) -> str | None:
     rest = re.sub(rf"^(?:(?:{_JOINTS[base]})\b[,\s]*)+", "", bare, flags=re.IGNORECASE)
     rest = re.sub(rf"[,\s]+(?:{_TOO[base]})$", "", rest, flags=re.IGNORECASE)
     return rest if rest and rest != bare else None
+
+
+def denies(text: str, language: str) -> bool:
+    """Whether a sentence may say what is not to be done."""
+    words = _DENIALS.get(base_of(language))
+    return words is not None and re.search(rf"(?<!\w)(?:{words})(?!\w)", text, re.IGNORECASE) is not None
 
 
 def joining_word(language: str) -> str:

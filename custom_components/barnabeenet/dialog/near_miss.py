@@ -6,18 +6,20 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final, Literal
 
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
+from .clauses import denies
 from .endpoint import Recognition
 from .follow_up import Answered, Cancelled, Kind as Asked, Option, Question
 from .follow_up_words import AGAIN, base_of
 from .sentences import Phrase, say
 from .several import Understand
 from .slots import Home
-from .sounds import likeness, sound_of
+from .sounds import likeness, sound_of, weakest
 
 # Measured on names that a recogniser misheard; see the tests. Below the first one is asked, below the second nothing.
 CERTAIN: Final = 0.84
@@ -32,6 +34,7 @@ _WORDS_MAX: Final = 24
 # How many names are compared closely, and how many sentences are tried: some 2 ms each.
 _CLOSE_MAX: Final = 24
 _TRIES_MAX: Final = 12
+_PLACES_MAX: Final = 3
 _ROUGHLY: Final = 0.55
 
 # What may be done on a guess; a lock, a garage or a script is asked about. Questions may always be answered.
@@ -39,6 +42,8 @@ _HARMLESS_KINDS: Final = frozenset(
     {"light", "fan", "switch", "input_boolean", "media_player", "climate", "humidifier", "weather", "todo"}
 )
 _HARMLESS_COVERS: Final = frozenset({"awning", "blind", "curtain", "shade", "shutter"})
+
+_score = attrgetter("score")
 
 Kind = Literal["name", "area", "floor"]
 
@@ -59,6 +64,8 @@ class Candidate:
     name: Name
     sentence: str
     score: float
+    span: str
+    """The words that it takes the place of."""
 
 
 class Names:
@@ -73,8 +80,8 @@ class Names:
         self._sounds = list(self._by_sound)
 
     def candidates(self, text: str) -> list[Candidate]:
-        """Names like some words of the sentence, the likest first; of one name only its likest place."""
-        best: dict[str, Candidate] = {}
+        """Names like some words of the sentence, the likest first, each in its likest places."""
+        found: dict[str, list[Candidate]] = defaultdict(list)
         for before, span, after in _spans(text):
             rough = process.extract(
                 sound_of(span, self.language),
@@ -86,10 +93,10 @@ class Names:
             for sound, _, _ in rough:
                 for name in self._by_sound[sound]:
                     score = likeness(span, name.text, self.language)
-                    known = best.get(name.text)
-                    if score >= POSSIBLE and (known is None or score > known.score):
-                        best[name.text] = Candidate(name, f"{before}{name.text}{after}", score)
-        return sorted(best.values(), key=lambda each: -each.score)[:_CLOSE_MAX]
+                    if score >= POSSIBLE and not _holds_more(span, name.text):
+                        found[name.text].append(Candidate(name, f"{before}{name.text}{after}", score, span))
+        best = (sorted(places, key=_score, reverse=True)[:_PLACES_MAX] for places in found.values())
+        return sorted((each for places in best for each in places), key=_score, reverse=True)[:_CLOSE_MAX]
 
 
 @dataclass(frozen=True)
@@ -105,14 +112,16 @@ async def find_name(text: str, names: Names, understand: Understand) -> str | Do
 
     Only sentences that are understood strictly with the name in its place count, so no word is ever passed over.
     """
+    if denies(text, names.language):
+        return None
     found: list[tuple[Candidate, Recognition]] = []
     things: set[tuple[Kind, int]] = set()
     # Some milliseconds, more for a long sentence.
     candidates = await asyncio.to_thread(names.candidates, text)
     for candidate in candidates[:_TRIES_MAX]:
-        meaning = await understand(candidate.sentence)
         thing = (candidate.name.kind, candidate.name.thing)
-        if meaning is None or thing in things or not _speaks_of(meaning, candidate.name):
+        meaning = None if thing in things else await understand(candidate.sentence)
+        if meaning is None or not _speaks_of(meaning, candidate.name):
             continue
         things.add(thing)
         found.append((candidate, meaning))
@@ -121,9 +130,14 @@ async def find_name(text: str, names: Names, understand: Understand) -> str | Do
     best, meaning = found[0]
     near = [each for each in found if each[0].score > best.score - MARGIN][:OPTIONS_MAX]
     risky = not all(is_harmless(each) for _, each in near)
-    if len(near) == 1 and best.score >= CERTAIN and not risky:
+    if len(near) == 1 and not risky and is_certain(best.span, best.name.text, names.language):
         return best.sentence
     return _doubt([candidate for candidate, _ in near], names.language, sensitive=risky)
+
+
+def is_certain(said: str, name: str, language: str) -> bool:
+    """Whether the words can only be the name misheard: as a whole, and those that differ by themselves."""
+    return min(likeness(said, name, language), weakest(said, name, language)) >= CERTAIN
 
 
 def _doubt(candidates: list[Candidate], language: str, *, sensitive: bool) -> Doubt:
@@ -168,6 +182,12 @@ def _names_of(home: Home) -> Iterator[Name]:
         yield from (Name(text, "name", index) for text in entity.names)
     yield from (Name(text, "area", index) for index, text in enumerate(home.areas))
     yield from (Name(text, "floor", index) for index, text in enumerate(home.floors))
+
+
+def _holds_more(span: str, name: str) -> bool:
+    """Whether the name was said as it is, among other words that would be lost with it."""
+    words, named = span.casefold().split(), set(name.casefold().split())
+    return len(words) > len(named) and named <= set(words)
 
 
 def _spans(text: str) -> Iterator[tuple[str, str, str]]:

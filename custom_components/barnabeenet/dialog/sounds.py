@@ -92,5 +92,24 @@ def likeness(one: str, other: str, language: str) -> float:
     return 0.5 * alike + 0.25 * consonants + 0.25 * written
 
 
+def weakest(one: str, other: str, language: str) -> float:
+    """How like the words are that two names do not share: "bathroom ceiling light" is no "bedroom ceiling light".
+
+    From 0 to 1; 0 when one has a word more.
+    """
+    words, others = one.casefold().split(), other.casefold().split()
+    aligned = list(zip(words, others, strict=False)) if len(words) == len(others) else []
+    while words and others and words[0] == others[0]:
+        words, others = words[1:], others[1:]
+    while words and others and words[-1] == others[-1]:
+        words, others = words[:-1], others[:-1]
+    if not words and not others:
+        return 1.0
+    if not words or not others:
+        return 0.0
+    rest = likeness(" ".join(words), " ".join(others), language)
+    return min([rest, *(likeness(a, b, language) for a, b in aligned)])
+
+
 def _letters(text: str) -> str:
     return "".join(text.casefold().split())
