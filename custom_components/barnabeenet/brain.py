@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import date, tzinfo
 from decimal import Decimal
 import logging
 from pathlib import Path
@@ -15,29 +15,43 @@ from typing import Final
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import instance_id
-from homeassistant.helpers.httpx_client import get_async_client
 from homeassistant.util import dt as dt_util
+from homeassistant.util.ssl import get_default_context
 import httpx
 
+from .dialog.benchmark import Report as Comparison, compare
+from .dialog.cache import Answers
 from .dialog.context import Sources
 from .dialog.mind import LanguageModels, Mind
 from .dialog.policy import Policy
 from .house import House
-from .options import Options, async_follow
+from .options import Options, async_change, async_follow
 from .provider_entries import ProviderEntry, providers_of
-from .providers.base import Call, Provider, ProviderError
+from .providers.base import Call, Provider, ProviderError, Refused, Usage
 from .providers.chain import Chain
 from .providers.factory import open_provider
-from .state.budget import BudgetLimits
+from .providers.http import open_http
+from .providers.prices import Price, cost
+from .repairs_issues import (
+    async_budget_fine,
+    async_budget_red,
+    async_forget,
+    async_provider_answers,
+    async_provider_refused,
+)
+from .sources import HomeCalendars, HomeWeather, People
+from .state.budget import BudgetLimits, Level, Reason
 from .state.database import Database
 from .state.errors import StateError
-from .state.money import PaidCall, micro_usd
+from .state.money import PaidCall, micro_usd, usd
 from .state.purse import Purse
 from .state.rate_limit import Limits, LimitTable, MemoryLimiter
 from .state.redis import open_redis
 from .state.redis_limit import SharedLimiter
+from .state.report import Report, cost_report
 from .state.session_types import Options as SessionOptions
 from .state.sessions import Sessions
+from .telemetry.agents import Agents
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -51,14 +65,22 @@ class Brain:
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry, house: House, state: _State) -> None:
         self._hass, self._entry, self._state, self.house = hass, entry, state, house
         self._known: tuple[ProviderEntry, ...] | None = None
+        self._providers: dict[str, Provider] = {}
+        self._prices: dict[str, Price] = {}
+        self._http: httpx.AsyncClient | None = None
+        options = Options.from_entry(entry)
+        self._opened_with = (options.redis_url, options.sessions_max)
         self._models: LanguageModels | None = None
         self.mind = Mind(
             limiter=state.limiter,
             sessions=state.sessions,
             budget=state.purse.budget,
             policy=Policy(house.things),
-            sources=Sources(house=house),
+            sources=Sources(
+                house, calendars=HomeCalendars(hass), weather=HomeWeather(hass, Answers()), profiles=People(hass)
+            ),
         )
+        self.agents = Agents()
 
     @classmethod
     async def open(cls, hass: HomeAssistant, entry: ConfigEntry) -> Brain:
@@ -78,10 +100,18 @@ class Brain:
 
         self._entry.async_on_unload(async_follow(self._hass, self._entry, changed))
         self.house.start()
+        self._entry.async_on_unload(self._state.purse.budget.subscribe(self._tell_of_budget))
+        self._entry.async_on_unload(self._entry.runtime_data.turns.subscribe(self.agents.take))
+        self._entry.async_on_unload(lambda: async_forget(self._hass, self._entry))
+        self._tell_of_budget()
 
     async def refresh(self) -> None:
         """Takes the options and providers as they are now; who cannot be made is left out, with a line that says why."""
         options, providers = Options.from_entry(self._entry), providers_of(self._entry)
+        if (options.redis_url, options.sessions_max) != self._opened_with:
+            # Sessions that are live go on in the entry that is set up anew.
+            self._hass.config_entries.async_schedule_reload(self._entry.entry_id)
+            return
         self._state.purse.budget.limits = _budget(options, {each.settings.name: each.daily_usd for each in providers})
         self._state.purse.budget.local_only = options.local_only
         self._state.limiter.table = LimitTable(Limits(per_minute=options.per_minute, per_hour=options.per_hour))
@@ -91,19 +121,84 @@ class Brain:
         models = self._models if options.ask_language_model else None
         self.mind.models = models
 
+    # What people and automations call
+
+    async def cost_report(self, first: date, last: date) -> Report:
+        """What was spent from the first day to the last, both included; raises StateError."""
+        await self._state.purse.outbox.flush()
+        return await cost_report(self._state.purse.ledger, first, last, self._state.purse.budget.limits)
+
+    async def reset_cost_counter(self) -> None:
+        """Begins the budgets of today and of this month anew; the ledger keeps what was spent."""
+        self._state.purse.budget.reset()
+
+    async def end_session(self, *, device_id: str | None = None, speaker: str | None = None) -> int:
+        """Ends the sessions of a device or a speaker; returns how many there were."""
+        meant = [
+            each
+            for each in self._state.sessions.live
+            if device_id == each.device_id or (speaker and speaker == each.speaker)
+        ]
+        return sum([await self._state.sessions.end(session.id) for session in meant])
+
+    async def set_local_only(self, local_only: bool) -> None:
+        """Keeps everything in the house, or no longer; for good."""
+        async_change(self._hass, self._entry, local_only=local_only)
+
+    async def benchmark(self, names: Sequence[str]) -> Comparison:
+        """Asks each of these providers the standard questions."""
+        return await compare([self._providers[name] for name in names if name in self._providers], self._price)
+
     async def close(self) -> None:
         """Writes what is not yet written and closes everything; safe to call twice."""
         self.house.close()
+        if self._http is not None:
+            await self._http.aclose()
         await self._state.close()
 
     async def _open_models(self, entries: list[ProviderEntry]) -> None:
-        http = get_async_client(self._hass)
+        if self._http is None:
+            self._http = await open_http(get_default_context())
+        http = self._http
         opened = [provider for entry in entries if (provider := await _open(entry, http)) is not None]
+        self._providers = {provider.name: provider for provider in opened}
         prices = {entry.settings.name: entry.settings.price for entry in entries if entry.settings.price is not None}
         tiers = tuple(dict.fromkeys(provider.tier for provider in opened))
-        self._models = LanguageModels(Chain(opened, self._paid, prices=prices), tiers) if opened else None
+        self._prices = prices
+        chain = Chain(opened, self._paid, prices=prices, objection=self._objection)
+        self._models = LanguageModels(chain, tiers) if opened else None
+
+    @callback
+    def _tell_of(self, call: Call) -> None:
+        """A key that is refused is for a person to mend."""
+        subentry_id = next(
+            (each.subentry_id for each in self._known or () if each.settings.name == call.provider), None
+        )
+        if subentry_id is None:
+            return
+        if call.outcome == Refused.outcome:
+            async_provider_refused(self._hass, self._entry, subentry_id, call.error or "")
+        elif call.outcome in ("answered", "cut"):
+            async_provider_answers(self._hass, self._entry, subentry_id)
+
+    @callback
+    def _tell_of_budget(self) -> None:
+        status = self._state.purse.budget.status()
+        if status.level is Level.RED and not status.local_only:
+            spent, limit = (status.month, status.limits.month) if status.month_over else (status.day, status.limits.day)
+            async_budget_red(self._hass, self._entry, float(usd(spent)), float(usd(limit)))
+        else:
+            async_budget_fine(self._hass, self._entry)
+
+    def _objection(self, provider: Provider) -> str | None:
+        decision = self._state.purse.budget.allows(provider.tier, "interaction", provider=provider.name)
+        return "Its budget for today is used up" if decision.reason is Reason.PROVIDER_USED_UP else None
+
+    def _price(self, provider: Provider, usage: Usage) -> float | None:
+        return cost(provider.kind, provider.model, provider.tier, usage, self._prices.get(provider.name))[0]
 
     def _paid(self, call: Call) -> None:
+        self._tell_of(call)
         known = call.cost_source != "unknown" and call.cost_usd is not None
         self._state.purse.record(
             PaidCall(
@@ -194,7 +289,7 @@ def _budget(options: Options, providers: Mapping[str, float | None]) -> BudgetLi
             "cloud_fast": micro_usd(options.cloud_fast_daily_usd),
             "cloud_powerful": micro_usd(options.cloud_powerful_daily_usd),
         },
-        providers={name: micro_usd(usd) for name, usd in providers.items() if usd is not None},
+        providers={name: micro_usd(limit) for name, limit in providers.items() if limit is not None},
     )
 
 

@@ -98,7 +98,9 @@ class _Turn(Generic[ResponseT]):
         if refused is not None:
             return _noted(refused, self.context)
         await self._enter()
-        reply = await self._follow_up() or await self._locally(self.said.text) or await self._ask_models()
+        reply = await self._follow_up() or await self._locally(self.said.text)
+        if reply is None or reply.answer.error is not None:
+            reply = await self._ask_models(instead_of=reply)
         if reply.words is None:
             await self._record(reply)
         return _noted(reply, self.context)
@@ -132,6 +134,8 @@ class _Turn(Generic[ResponseT]):
         said, mind = self.said, self.mind
         if self.session is None:
             return None
+        # Whatever is said now ends the wait: a yes to a later question must not reach back to this call.
+        call = mind.awaiting.pop(self.session.id, None)
         outcome = await mind.follow_ups.hear(
             said.device_id,
             said.speaker,
@@ -143,8 +147,9 @@ class _Turn(Generic[ResponseT]):
         if isinstance(outcome, NotAnAnswer):
             return None
         if isinstance(outcome, AskAgain):
+            if call is not None:
+                mind.await_yes(self.session.id, call)
             return Reply(Answer(outcome.text, tier="instant"), asks=True)
-        call = mind.awaiting.pop(self.session.id, None)
         if isinstance(outcome, Cancelled):
             if outcome.rest is not None:
                 return await self._locally(outcome.rest)
@@ -157,7 +162,7 @@ class _Turn(Generic[ResponseT]):
             return None  # to an open question: the sentence stands for itself, in the context of the talk
         if isinstance(answered.choice, str):
             return await self._locally(answered.choice)
-        if call is None:
+        if call is None or answered.choice is not True:
             return None
         with self.context.stage("tool"):
             result = await (await self.here.tools()).call(call)
@@ -174,17 +179,17 @@ class _Turn(Generic[ResponseT]):
             self._ask(answer.question)
         return Reply(answer, asks=answer.question is not None)
 
-    async def _ask_models(self) -> Reply[ResponseT]:
-        """A language model's answer, or why there is none."""
+    async def _ask_models(self, instead_of: Reply[ResponseT] | None) -> Reply[ResponseT]:
+        """A language model's answer; without one what was understood here, or why there is none."""
         models, language = self.mind.models, self.said.language
         if models is None:
-            return _refuse(Phrase.CANNOT_HELP, language, "not understood")
+            return instead_of or _refuse(Phrase.CANNOT_HELP, language, "not understood")
         if self.session is None:
-            return _refuse(Phrase.TRY_LATER, language, "no session")
+            return instead_of or _refuse(Phrase.TRY_LATER, language, "no session")
         with self.context.stage("route"):
             way = route(self.said.text, self.mind.budget, models.tiers, trace_id=self.context.trace_id)
         if way.refusal is not None:
-            return _refuse(way.refusal, language, "not allowed")
+            return instead_of or _refuse(way.refusal, language, "not allowed")
         interaction = await self._interaction(models, self.session)
         return Reply(Answer("", tier=way.tiers[0]), words=self._words(interaction, way, self.session))
 

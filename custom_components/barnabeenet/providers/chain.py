@@ -44,7 +44,7 @@ _GO_ON: Final = (
 
 
 class Resting(ProviderError):
-    """It was not asked, because it failed lately."""
+    """It was not asked, because it failed lately or there is an objection to it."""
 
     outcome = "resting"
 
@@ -92,12 +92,15 @@ class Chain:
         told: Callable[[Call], None],
         *,
         prices: Mapping[str, Price] | None = None,
+        objection: Callable[[Provider], str | None] = lambda _: None,
         turn_s: float = TURN_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`objection` says why a provider may not be asked now, if there is a reason beside its failures."""
         self._members = [_Member(provider, Breaker(clock)) for provider in providers]
         self._told = told
         self._prices = dict(prices or {})
+        self._objection = objection
         self._turn_s = turn_s
 
     def health(self) -> list[Health]:
@@ -122,6 +125,9 @@ class Chain:
         turn = _Turn(prompt, caller, self._turn_s)
         reasons: list[tuple[str, ProviderError]] = []
         for member in self._in_order(tiers):
+            if why := self._objection(member.provider):
+                reasons.append((member.provider.name, Resting(why)))
+                continue
             permit = member.breaker.enter()
             if permit is None:
                 reasons.append((member.provider.name, _resting(member.breaker)))

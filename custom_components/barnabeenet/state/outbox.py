@@ -56,7 +56,8 @@ class Outbox:
     async def flush(self) -> None:
         """Returns when all that was posted has been written, or once the database has failed."""
         self._hurry.set()
-        while self._waiting and self._writer is not None and not self._writer.done():
+        # Also what has left the queue and is just being written.
+        while self._writer is not None and not self._writer.done():
             await asyncio.wait([self._writer])
         self._hurry.clear()
         if self._waiting and not self._closed:

@@ -265,6 +265,14 @@ async def test_a_model_answers_what_nobody_understands_here_sentence_by_sentence
     assert world.paid[0].caller.trace_id == context.trace_id
 
 
+async def test_what_is_only_half_understood_here_is_for_the_model_if_there_is_one(world: World) -> None:
+    world.home.answers["rescue"] = Answer("Which people?", "rescue", error="not understood")
+    world.model.answers = [words("Three.")]
+    assert await world.talk("how many people wrote it") == "Three."
+    world.mind.models = None
+    assert await world.talk("how many people wrote it") == "Which people?"
+
+
 async def test_a_talk_goes_on_where_it_was(world: World) -> None:
     world.model.answers = [words("Ada Lovelace."), words("In 1815.")]
     await world.talk("who wrote the first program")
@@ -320,6 +328,16 @@ async def test_a_no_ends_it(world: World) -> None:
     world.model.answers = [calls("front door", "HassTurnOff")]
     await world.talk("please unlock the front door", speaker="ada")
     assert await world.talk("no", speaker="ada") == say(Phrase.LEFT_ALONE, "en")
+    assert world.home.called == []
+
+
+async def test_a_yes_to_a_later_question_does_not_reach_back(world: World) -> None:
+    world.model.answers = [calls("front door", "HassTurnOff"), words("It is noon.")]
+    await world.talk("please unlock the front door", speaker="ada")
+    await world.talk("what time is it in the story", speaker="ada")
+    world.mind.follow_ups.ask("kitchen", "ada", Question(Kind.CONFIRM, "en"), conversation_id="talk")
+    world.model.answers = [words("Fine.")]
+    await world.talk("yes", speaker="ada")
     assert world.home.called == []
 
 
