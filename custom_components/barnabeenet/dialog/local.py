@@ -52,17 +52,16 @@ class Memory(Protocol):
         """Keeps them in place of what was there."""
 
 
-async def answer_locally(agent: LocalAgent[ResponseT], context: VoiceContext) -> Answer[ResponseT] | None:
+async def answer_locally(
+    agent: LocalAgent[ResponseT], context: VoiceContext, *, is_worth_a_rescue: bool = True
+) -> Answer[ResponseT] | None:
     """Strictly first, so that a sentence that is understood is never second-guessed; None when nothing helps.
 
     The rescue is the last: where it has to find out what was wrong, a large home takes a second.
     """
-    tries = (
-        ("strict", agent.strict),
-        ("several", agent.several),
-        ("near_miss", agent.near_miss),
-        ("rescue", agent.rescue),
-    )
+    tries = [("strict", agent.strict), ("several", agent.several), ("near_miss", agent.near_miss)]
+    if is_worth_a_rescue:
+        tries.append(("rescue", agent.rescue))
     for name, attempt in tries:
         with context.stage(name):
             answer = await attempt()

@@ -172,12 +172,21 @@ class _Turn(Generic[ResponseT]):
 
     async def _locally(self, text: str) -> Reply[ResponseT] | None:
         memory = self.mind.commands.of(self.session.id if self.session else self.said.device_id)
-        answer = await answer_locally(self.here.agent(text, memory), self.context)
+        agent = self.here.agent(text, memory)
+        answer = await answer_locally(agent, self.context, is_worth_a_rescue=self._is_worth_a_rescue(text))
         if answer is None:
             return None
         if answer.question is not None and self.session is not None:
             self._ask(answer.question)
         return Reply(answer, asks=answer.question is not None)
+
+    def _is_worth_a_rescue(self, text: str) -> bool:
+        """Whether a sentence that is no known one may still be a command; what is not of the home is for a model."""
+        if self.mind.models is None:
+            return True
+        things = self.mind.policy.things
+        said = things.mentions(text, self.said.language)
+        return bool(said.areas or said.floors or said.kinds or things.named_in(said.words))
 
     async def _ask_models(self, instead_of: Reply[ResponseT] | None) -> Reply[ResponseT]:
         """A language model's answer; without one what was understood here, or why there is none."""

@@ -193,6 +193,14 @@ async def test_what_is_not_understood_strictly_is_rescued(world: World) -> None:
     assert world.home.asked == ["strict", "several", "near_miss", "rescue"]
 
 
+async def test_what_is_not_of_the_home_is_not_rescued_when_a_model_can_be_asked(world: World) -> None:
+    world.model.answers = [words("Ada."), words("Yes.")]
+    await world.talk("tell me about Ada Lovelace")
+    assert world.home.asked == ["strict", "several", "near_miss"]
+    await world.talk("is the kitchen nice")
+    assert world.home.asked[3:] == ["strict", "several", "near_miss", "rescue"]
+
+
 async def test_an_answer_without_words_is_an_answer(world: World) -> None:
     world.home.sentences["never mind"] = Answer("", "strict", intent="HassNevermind")
     assert await world.talk("never mind") == ""
@@ -266,11 +274,11 @@ async def test_a_model_answers_what_nobody_understands_here_sentence_by_sentence
 
 
 async def test_what_is_only_half_understood_here_is_for_the_model_if_there_is_one(world: World) -> None:
-    world.home.answers["rescue"] = Answer("Which people?", "rescue", error="not understood")
+    world.home.answers["rescue"] = Answer("Which light?", "rescue", error="not understood")
     world.model.answers = [words("Three.")]
-    assert await world.talk("how many people wrote it") == "Three."
+    assert await world.talk("how many lights are nice") == "Three."
     world.mind.models = None
-    assert await world.talk("how many people wrote it") == "Which people?"
+    assert await world.talk("how many lights are nice") == "Which light?"
 
 
 async def test_a_talk_goes_on_where_it_was(world: World) -> None:
