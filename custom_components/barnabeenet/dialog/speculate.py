@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import logging
 from typing import Any, Final, Generic, Protocol, TypeVar
-from uuid import uuid4
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -49,6 +48,9 @@ class Home(Protocol[StateT]):
 
     async def plan(self, text: str, language: str, device_id: str | None) -> Plan | None:
         """What a sentence would do; None when it is no whole command. Changes nothing."""
+
+    def mark(self) -> str:
+        """A mark that was never used."""
 
     def state(self, thing: str) -> StateT | None:
         """Everything that is needed to put a thing back as it is now; None when that is not possible."""
@@ -240,7 +242,7 @@ class _Early(Generic[StateT]):
     def __init__(self, home: Home[StateT], plan: Plan) -> None:
         self._home = home
         self._plan = plan
-        self._mark = uuid4().hex
+        self._mark = home.mark()
         self._before: dict[str, StateT | None] = {}
         self._theirs: set[str] = set()
         self._is_done = False

@@ -51,7 +51,8 @@ class Home:
         self.listeners: list[tuple[Sequence[str], Listener]] = []
         self.planned: list[str] = []
         self.restored: list[str] = []
-        self.mark = ""
+        self.last_mark = ""
+        self.marks = 0
 
     async def plan(self, text: str, language: str, device_id: str | None) -> Plan | None:
         self.planned.append(text)
@@ -59,6 +60,10 @@ class Home:
         if things is None:
             return None
         return Plan(text, f"{text}, done", () if "door" in things else tuple(things), things)
+
+    def mark(self) -> str:
+        self.marks += 1
+        return f"mark {self.marks}"
 
     def state(self, thing: str) -> Lamp | None:
         return None if self.reported[thing].effect else self.reported[thing]
@@ -69,7 +74,7 @@ class Home:
         return lambda: self.listeners.remove(entry)
 
     async def carry_out(self, plan: Plan, mark: str) -> None:
-        self.mark = mark
+        self.last_mark = mark
         for thing in plan.action:
             self.arrived.set()
             await self.gate.wait()
@@ -266,7 +271,7 @@ async def test_our_command_may_come_into_effect_after_somebody_elses_change(scen
     speculation = scene.begin()
     await scene.acted(speculation)
     scene.home.set("lamp", Lamp(False, 7))
-    scene.home.set("lamp", Lamp(True, 7), scene.home.mark)
+    scene.home.set("lamp", Lamp(True, 7), scene.home.last_mark)
     await speculation.settle("never mind")
     assert scene.home.things["lamp"] == Lamp(False, 7)
 
