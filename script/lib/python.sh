@@ -18,10 +18,11 @@ PY
 # A private apt: its own sources, state and cache, the system's mirror and keys, signatures checked.
 # A mirror may be a frozen snapshot, whose release file is past its date: its age is not checked.
 private_apt() {
-    local base=$1 suite=$2 mirror
-    mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
+    local base=$1 suite=$2 wanted=$3 mirror
+    # One of the two places may not be there.
+    mirror=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true; } |
         grep -oE '(https?|file)://[^ ]*/debian/?([[:space:]]|$)' | head -n 1 | tr -d '[:space:]')
-    [ -n "$mirror" ] || die "no Debian mirror in /etc/apt: install Python $3 by hand and run this again"
+    [ -n "$mirror" ] || die "no Debian mirror in /etc/apt: install $wanted by hand and run this again"
     mkdir -p "$base"/{state/lists/partial,cache/archives/partial,debs}
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$base/sources.list"
     cat >"$base/apt.conf" <<CONF
@@ -49,7 +50,7 @@ debian_python() {
         die "Python $version is not here and this is no Debian: install it and run this again"
     say "Unpacking Debian's Python $version privately into ${base#"$ROOT"/}"
     rm -rf "$base"
-    private_apt "$base" "$suite" "$version"
+    private_apt "$base" "$suite" "Python $version"
     export APT_CONFIG=$base/apt.conf
     quietly apt-get update || die "the Debian mirror cannot be read"
     (cd "$base/debs" && quietly apt-get download "python$version" "python$version-minimal" \
