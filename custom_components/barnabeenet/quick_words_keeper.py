@@ -24,7 +24,7 @@ from .client.errors import SidecarError
 from .client.messages import QUICK_WORDS_MAX
 from .client.sidecar import SpokenWords
 from .dialog.held_words import HeldWords, Manner, Word
-from .dialog.quick_words import batches, quick_words
+from .dialog.quick_words import TEXT_MAX_CHARS, batches, quick_words
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ _LOGGER = logging.getLogger(__name__)
 SEEN_MAX: Final = 4
 # A voice may have become another behind the sidecar's unchanged face: what is used is asked for again after this time.
 FRESH_S: Final = 600.0
+# Of replies that were asked for because they will perhaps be spoken; then they are forgotten together.
+AHEAD_MAX_BYTES: Final = 2 * 1024 * 1024
 
 
 class Mouth(Protocol):
@@ -78,6 +80,8 @@ class QuickWordsKeeper:
         self._entry = entry
         self._mouth = mouth
         self._held = HeldWords()
+        self._ahead = HeldWords()
+        self._asking_ahead: asyncio.Task[None] | None = None
         self._unsubscribe: list[Callable[[], None]] = []
         self._has_started = False
         self._info: Info | None = None
@@ -101,9 +105,11 @@ class QuickWordsKeeper:
         while self._unsubscribe:
             self._unsubscribe.pop()()
         self._has_started = False
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.wait({self._asking})
+        asking = {task for task in (self._asking, self._asking_ahead) if task is not None}
+        for task in asking:
+            task.cancel()
+        if asking:
+            await asyncio.wait(asking)
 
     def manner(self, language: str, voice: str | None, rate_hz: int | None) -> Manner | None:
         """How something is to be spoken; None while no voice for it is known."""
@@ -125,11 +131,26 @@ class QuickWordsKeeper:
 
     def find(self, manner: Manner, text: str) -> Word | None:
         """The audio of a quick word; at another rate, which Home Assistant converts, when nobody else can speak."""
-        return self._held.find(manner, text, at_any_rate=not self._mouth.available)
+        at_any_rate = not self._mouth.available
+        return self._held.find(manner, text, at_any_rate=at_any_rate) or self._ahead.find(manner, text)
 
     def could_become(self, manner: Manner, text: str) -> bool:
         """Whether a text that may go on is the beginning of a quick word that is held."""
-        return self._held.could_become(manner, text, at_any_rate=not self._mouth.available)
+        at_any_rate = not self._mouth.available
+        return self._held.could_become(manner, text, at_any_rate=at_any_rate) or self._ahead.could_become(manner, text)
+
+    @callback
+    def ask_ahead(self, text: str, language: str) -> None:
+        """Has a short reply made as this language was last spoken, one at a time, so that it is a quick word when it comes."""
+        asking = self._asking_ahead is not None and not self._asking_ahead.done()
+        wanted = next((seen for seen in reversed(self._seen) if _base(seen.language) == _base(language)), None)
+        if asking or wanted is None or not self._mouth.available or not 0 < len(text) <= TEXT_MAX_CHARS:
+            return
+        if self.find(wanted.manner, text) is None:
+            if self._ahead.size_bytes > AHEAD_MAX_BYTES:
+                self._ahead = HeldWords()
+            work = self._make_ahead(text, wanted)
+            self._asking_ahead = self._hass.async_create_background_task(work, "barnabeenet reply ahead")
 
     def as_dict(self) -> dict[str, int]:
         """How much is held, as JSON-ready values."""
@@ -206,15 +227,27 @@ class QuickWordsKeeper:
             except SidecarError as error:
                 _LOGGER.debug("No quick words from %s: %s", wanted.manner.voice, error)
 
-    async def _ask_for(self, texts: Sequence[str], manner: Manner, language: str) -> None:
+    async def _make_ahead(self, text: str, wanted: Wanted) -> None:
+        try:
+            await self._ask_for([text], *wanted, held=self._ahead)
+        except SidecarError as error:
+            _LOGGER.debug("No reply ahead from %s: %s", wanted.manner.voice, error)
+
+    async def _ask_for(
+        self, texts: Sequence[str], manner: Manner, language: str, *, held: HeldWords | None = None
+    ) -> None:
         def keep(spoken: SpokenWords) -> None:
-            self._held.keep(
+            (self._held if held is None else held).keep(
                 manner, voice=spoken.voice, version=spoken.version, rate_hz=spoken.rate_hz, audio=spoken.audio
             )
 
         await self._mouth.quick_words(
             texts, language=language, voice=manner.voice, rate_hz=manner.rate_hz, on_words=keep
         )
+
+
+def _base(language: str) -> str:
+    return language.replace("_", "-").split("-", maxsplit=1)[0].lower()
 
 
 def _quick_words(language: str) -> list[str]:

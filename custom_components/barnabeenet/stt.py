@@ -8,13 +8,16 @@ import logging
 
 from homeassistant.components import stt
 from homeassistant.components.stt.models import SpeechAudioProcessing
-from homeassistant.core import HomeAssistant
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP
+from homeassistant.core import Event, HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from wyoming.info import Info
 
 from .client.errors import SidecarError
 from .client.messages import Partial
 from .coordinator import BarnabeeNetConfigEntry
+from .dialog.speculate import Speculator
+from .early import EarlyHome, is_question_expected
 from .entity import SidecarEntity
 from .telemetry import trace
 
@@ -25,12 +28,12 @@ PARALLEL_UPDATES = 0
 
 
 async def async_setup_entry(
-    hass: HomeAssistant,  # noqa: ARG001
+    hass: HomeAssistant,
     entry: BarnabeeNetConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Adds the entry's one speech-to-text entity."""
-    async_add_entities([SpeechToText(entry)])
+    async_add_entities([SpeechToText(hass, entry)])
 
 
 class SpeechToText(SidecarEntity, stt.SpeechToTextEntity):
@@ -38,10 +41,25 @@ class SpeechToText(SidecarEntity, stt.SpeechToTextEntity):
 
     _attr_translation_key = "speech_to_text"
 
-    def __init__(self, entry: BarnabeeNetConfigEntry) -> None:
+    def __init__(self, hass: HomeAssistant, entry: BarnabeeNetConfigEntry) -> None:
         self._languages = ["en"]
         self._hears_the_end = True
+        self._speculator = Speculator(EarlyHome(hass), entry.runtime_data.quick_words)
         super().__init__(entry)
+
+    async def async_added_to_hass(self) -> None:
+        """Follows the sidecar, and leaves nothing half done when Home Assistant stops."""
+        await super().async_added_to_hass()
+
+        async def close(_: Event) -> None:
+            await self._speculator.close()
+
+        self.async_on_remove(self.hass.bus.async_listen(EVENT_HOMEASSISTANT_STOP, close))
+
+    async def async_will_remove_from_hass(self) -> None:
+        """Leaves nothing half done."""
+        await self._speculator.close()
+        await super().async_will_remove_from_hass()
 
     def _read(self, info: Info) -> bool:
         models = [model for program in info.asr if program.installed for model in program.models if model.installed]
@@ -118,27 +136,32 @@ class SpeechToText(SidecarEntity, stt.SpeechToTextEntity):
         self, turn: trace.VoiceContext, stream: AsyncIterable[bytes], show: Callable[[str], None]
     ) -> stt.SpeechResult:
         language = turn.language or "en"
+        guess = self._speculator.begin(language, turn.device_id, may_act=is_question_expected())
 
         async def is_whole_command(partial: Partial) -> bool:
             show(partial.text)
             endpoint = self._data.endpoint
-            return (
-                endpoint is not None
-                and partial.stable
-                and await endpoint.complete(partial.text, language, turn.device_id)
-            )
+            if endpoint and partial.stable and await endpoint.complete(partial.text, language, turn.device_id):
+                return True
+            # It may be all nevertheless; until that is certain there is time to get ready.
+            guess.hear(partial.text, stable=partial.stable, silence_ms=partial.silence_ms)
+            return False
 
+        final: str | None = None
         try:
             with turn.stage("stt"):
                 transcription = await self._data.sidecar.transcribe(
                     stream, language=language, trace_id=turn.trace_id, on_partial=is_whole_command
                 )
+            final = transcription.text
         # A TimeoutError of the audio's source would end the pipeline run without a word to anybody.
         except (SidecarError, TimeoutError) as error:
             _LOGGER.debug("Could not hear turn %s: %s", turn.trace_id, error)
             turn.error = str(error) or "the audio stopped coming"
             self._data.turns.finish(turn)
             return stt.SpeechResult(None, stt.SpeechResultState.ERROR)
+        finally:
+            await guess.settle(final)
         turn.text = transcription.text
         for name, duration_ms in transcription.timings_ms.items():
             turn.record(f"stt.{name}", duration_ms)

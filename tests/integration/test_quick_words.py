@@ -299,3 +299,72 @@ async def test_a_turn_with_a_quick_word_says_so_in_its_trace(
     await spoken(mouth, "Done.")
     assert [stage.name for stage in turn.stages] == ["tts.quick_word", "tts.first_audio", "tts"]
     assert turn in list(loaded.runtime_data.turns)
+
+
+async def test_a_reply_is_made_ahead_as_the_language_was_last_spoken(
+    home: HomeAssistant, keeper: QuickWordsKeeper, mouth: tts.TextToSpeechEntity, sidecar: Any
+) -> None:
+    manner = Manner("slt", 16_000)
+    keeper.use("en", manner)
+    await settle(home)
+    sidecar.quick_requests.clear()
+    sidecar.requests.clear()
+    keeper.ask_ahead("Timer set for 5 minutes", "en-US")
+    await settle(home)
+    assert [(list(each.texts), each.voice, each.rate_hz) for each in sidecar.quick_requests] == [
+        (["Timer set for 5 minutes"], "slt", 16_000)
+    ]
+    assert await spoken(mouth, "Timer set for", " 5 minutes.", preferred_sample_rate=16_000) == (16_000, WORD)
+    assert sidecar.requests == []
+
+
+@pytest.mark.parametrize(("text", "language"), [("Hallo", "de"), ("a" * 61, "en"), ("", "en"), ("Done.", "en")])
+async def test_what_is_long_or_held_or_never_spoken_so_is_not_made_ahead(
+    home: HomeAssistant, keeper: QuickWordsKeeper, sidecar: Any, text: str, language: str
+) -> None:
+    keeper.use("en", SLT)
+    await settle(home)
+    sidecar.quick_requests.clear()
+    keeper.ask_ahead(text, language)
+    await settle(home)
+    assert sidecar.quick_requests == []
+
+
+async def test_replies_made_ahead_are_forgotten_together_when_they_are_many(
+    home: HomeAssistant, keeper: QuickWordsKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quick_words_keeper, "AHEAD_MAX_BYTES", 0)
+    keeper.use("en", SLT)
+    for text in ("Timer set for 5 minutes", "Timer set for 6 minutes"):
+        keeper.ask_ahead(text, "en")
+        await settle(home)
+    assert keeper.find(SLT, "Timer set for 5 minutes") is None
+    assert keeper.find(SLT, "Timer set for 6 minutes") is not None
+
+
+async def test_a_sidecar_that_cannot_make_a_reply_ahead_harms_nothing(
+    home: HomeAssistant, keeper: QuickWordsKeeper, sidecar: Any
+) -> None:
+    keeper.use("en", SLT)
+    sidecar.quick_word = None
+    keeper.ask_ahead("Timer set for 5 minutes", "en")
+    await settle(home)
+    assert keeper.find(SLT, "Timer set for 5 minutes") is None
+
+
+async def test_one_reply_is_made_ahead_at_a_time_and_not_waited_for_at_the_end(
+    home: HomeAssistant, keeper: QuickWordsKeeper, sidecar: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper.use("en", SLT)
+    await settle(home)
+    asked_for: list[str] = []
+
+    async def never(texts: list[str], **_: Any) -> None:
+        asked_for.extend(texts)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(sidecar, "quick_words", never)
+    keeper.ask_ahead("Timer set for 5 minutes", "en")
+    keeper.ask_ahead("Timer set for 6 minutes", "en")
+    assert asked_for == ["Timer set for 5 minutes"]
+    await keeper.async_close()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from homeassistant.components import stt
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import chat_session
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.barnabeenet.client.errors import CannotConnect, ConnectionLost
 from custom_components.barnabeenet.client.messages import Partial
 from custom_components.barnabeenet.client.sidecar import Transcription
+from custom_components.barnabeenet.early import expect_question
 from custom_components.barnabeenet.telemetry import trace
 
 pytestmark = pytest.mark.usefixtures("starting")
@@ -193,3 +196,70 @@ async def test_who_stops_listening_to_the_progress_stops_the_recognition(
     assert await anext(results) == PartialSpeechResult("turn")
     await results.aclose()
     assert stopped.is_set()
+
+
+class Guess:
+    """Notes what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, bool, float]] = []
+        self.settled: list[str | None] = []
+        self.may_act: bool | None = None
+
+    def begin(self, language: str, device_id: str | None, *, may_act: bool) -> Guess:
+        self.may_act = may_act
+        return self
+
+    def hear(self, text: str, *, stable: bool, silence_ms: float) -> None:
+        self.heard.append((text, stable, silence_ms))
+
+    async def settle(self, final: str | None) -> None:
+        self.settled.append(final)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture
+def guess(ears: Any) -> Guess:
+    ears._speculator = Guess()
+    return ears._speculator
+
+
+async def test_words_that_may_go_on_are_guessed_with_and_the_final_ones_settle_it(
+    ears: stt.SpeechToTextEntity, sidecar: Any, guess: Guess, loaded: MockConfigEntry, speech_metadata: Any
+) -> None:
+    loaded.runtime_data.endpoint = Endpoint("turn on the fan")
+    sidecar.partials = [Partial("turn on", 0, stable=False), Partial("turn on the", 240, stable=True)]
+    await ears.async_process_audio_stream(speech_metadata, audio())
+    assert guess.heard == [("turn on", False, 0), ("turn on the", True, 240)]
+    assert guess.settled == ["turn on the kitchen light"]
+    assert guess.may_act is False
+
+
+async def test_words_that_end_the_utterance_need_no_guess(
+    ears: stt.SpeechToTextEntity, sidecar: Any, guess: Guess, loaded: MockConfigEntry, speech_metadata: Any
+) -> None:
+    loaded.runtime_data.endpoint = Endpoint("turn on the fan")
+    sidecar.partials = [Partial("turn on the fan", 240, stable=True)]
+    await ears.async_process_audio_stream(speech_metadata, audio())
+    assert (guess.heard, guess.settled) == ([], ["turn on the fan"])
+
+
+async def test_in_a_run_that_will_ask_our_agent_a_guess_may_be_acted_on(
+    home: HomeAssistant, ears: stt.SpeechToTextEntity, guess: Guess, speech_metadata: Any
+) -> None:
+    with chat_session.async_get_chat_session(home):
+        expect_question()
+        await ears.async_process_audio_stream(speech_metadata, audio())
+    assert guess.may_act is True
+
+
+@pytest.mark.parametrize("failure", [ConnectionLost("gone in mid-utterance"), TimeoutError(), asyncio.CancelledError()])
+async def test_without_final_words_a_guess_is_taken_back(
+    ears: stt.SpeechToTextEntity, sidecar: Any, guess: Guess, speech_metadata: Any, failure: BaseException
+) -> None:
+    sidecar.failure = failure
+    with suppress(asyncio.CancelledError):
+        await ears.async_process_audio_stream(speech_metadata, audio())
+    assert guess.settled == [None]

@@ -21,6 +21,8 @@ CONFIDENT: Final = 0.95
 ACT_AFTER_SILENCE_MS: Final = 350.0
 # The turn does not wait longer for a light that does not answer.
 UNDO_MAX_S: Final = 2.0
+# What was right is only ended before it is done again, so that the second time comes second.
+CONFIRM_MAX_S: Final = 0.2
 
 StateT = TypeVar("StateT")
 
@@ -137,19 +139,23 @@ class Speculation(Generic[StateT]):
             return
         self._settled = True
         guess = self._guess
-        if guess is not None and final is not None and guess.key == said(final):
-            self._guess = None
-            ending = asyncio.create_task(guess.confirm())
+        is_right = guess is not None and final is not None and guess.key == said(final)
+        if guess is not None and is_right:
+            self._guess, self._ending = None, asyncio.create_task(guess.confirm())
         else:
             self._withdraw()
-            ending = self._ending or asyncio.create_task(_nothing())
+        ending = self._ending
+        if ending is None:
+            self.on_settled(self)
+            return
         # It is shielded from a pipeline that is cancelled, and goes on when it takes too long.
         ending.add_done_callback(lambda _: self.on_settled(self))
         try:
-            async with asyncio.timeout(UNDO_MAX_S):
+            async with asyncio.timeout(CONFIRM_MAX_S if is_right else UNDO_MAX_S):
                 await asyncio.shield(ending)
         except TimeoutError:
-            _LOGGER.warning("Something in the home takes long to be put back; the turn goes on")
+            if not is_right:
+                _LOGGER.warning("Something in the home takes long to be put back; the turn goes on")
 
     def _withdraw(self) -> None:
         guess, self._guess = self._guess, None
@@ -294,7 +300,3 @@ def said(text: str) -> str:
     return " ".join(
         "".join(letter if letter.isalnum() or letter in "'%" else " " for letter in text.casefold()).split()
     )
-
-
-async def _nothing() -> None:
-    pass
