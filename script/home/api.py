@@ -12,6 +12,7 @@ import aiohttp
 
 CLIENT_ID_PATH = "/"
 ANSWER_S = 30
+_SUBENTRY_FLOW = "/api/config/config_entries/subentries/flow"
 
 
 class ApiError(Exception):
@@ -173,6 +174,19 @@ class HomeAssistant:
         if flow["type"] != "create_entry":
             raise ApiError(f"setting up {domain}: {flow.get('reason') or flow.get('errors') or flow['type']}")
         result: dict[str, Any] = flow["result"]
+        return result
+
+    async def begin_subentry(self, entry_id: str, kind: str) -> dict[str, Any]:
+        """Opens the flow that adds a subentry to an entry, as the UI does; returns its first form."""
+        flow: dict[str, Any] = await self.post(_SUBENTRY_FLOW, {"handler": [entry_id, kind]})
+        return flow
+
+    async def answer_subentry(self, flow: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Fills in a subentry's form; returns the next one or what was made. Raises ApiError for what is refused."""
+        result: dict[str, Any] = await self.post(f"{_SUBENTRY_FLOW}/{flow['flow_id']}", answer)
+        if result.get("errors"):
+            detail = (result.get("description_placeholders") or {}).get("error")
+            raise ApiError(f"adding a {flow['handler'][1]}: {detail or result['errors']}")
         return result
 
 

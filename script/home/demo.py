@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 import json
+import os
 from pathlib import Path
 import signal
 import sys
@@ -16,14 +18,16 @@ import aiohttp
 from . import report
 from .api import ApiError
 from .audio import BadRecording, decode, write_wav
-from .commands import WAKE_WORD, Command, recorded, spoken
-from .hass import OWNER
-from .judge import expectation
-from .player import Turn, play
+from .commands import WAKE_WORD, Command, recorded, spoken, synthesised
+from .hass import DATABASE, OWNER
+from .judge import expectation, same_words
+from .model import MOCK, QUESTIONS, Provider, actions, add_provider, at, calls_of
+from .player import Turn, play, write
 from .process import ProcessFailed
 from .stage import Stage, stage, workplace
 
 REPLY_RATE_HZ = 22050
+KEY_VARIABLE = "BARNABEENET_PROVIDER_KEY"
 
 
 async def say(on: Stage, command: Command, *, number: int, folder: Path, as_json: bool) -> bool:
@@ -34,7 +38,7 @@ async def say(on: Stage, command: Command, *, number: int, folder: Path, as_json
     turn = await play(on.home, on.pipeline.ident, command.clip, device_id=on.device_id, start_stage=start)
     verdict = await on.judge.verdict(turn, wanted)
     stages_ms = on.turns.stages_ms(since=began_at)
-    await asyncio.to_thread(_keep_reply, turn, folder / f"{number:02} {command.said}.wav")
+    await asyncio.to_thread(_keep_reply, turn, folder / "replies" / f"{number:02} {command.said}.wav")
     said = f"{WAKE_WORD}, {command.said}" if command.wake else command.said
     if as_json:
         print(json.dumps(report.as_dict(said, turn, verdict, stages_ms)), flush=True)
@@ -43,26 +47,60 @@ async def say(on: Stage, command: Command, *, number: int, folder: Path, as_json
     return verdict.done
 
 
+async def ask(on: Stage, question: str, *, number: int, folder: Path, as_json: bool) -> bool:
+    """Asks what no sentence of the home's answers; returns whether a language model did, and did what was asked.
+
+    Spoken where the ears know such words: the embedded ones only know the home's own sentences.
+    """
+    wanted = expectation(question)
+    await on.judge.prepare(wanted)
+    clip = await synthesised(on.home, on.pipeline.voice, question)
+    ears = await play(on.home, on.pipeline.ident, clip, device_id=on.device_id, end_stage="stt")
+    was_heard = same_words(ears.heard, question)
+    began_at = time.time()
+    async with actions(on.home) as acted:
+        if was_heard:
+            turn = await play(on.home, on.pipeline.ident, clip, device_id=on.device_id)
+        else:
+            turn = await write(on.home, on.pipeline.ident, question, device_id=on.device_id)
+        verdict = await on.judge.verdict(turn, wanted)
+    await asyncio.to_thread(_keep_reply, turn, folder / "replies" / f"{number:02} {question}.wav")
+    told = on.turns.latest(since=began_at) or {}
+    calls = await asyncio.to_thread(calls_of, folder / "home" / DATABASE, told.get("trace_id", ""))
+    first_words_ms = on.turns.first_words_ms(since=began_at)
+    answer = report.Asked(question, ears.heard, not was_heard, acted.done, calls, first_words_ms)
+    if as_json:
+        print(json.dumps(report.asked_as_dict(answer, turn, verdict)), flush=True)
+    else:
+        print(report.asked_as_text(number, answer, turn, verdict), flush=True)
+    return verdict.done and calls.requests > 0
+
+
 def _keep_reply(turn: Turn, path: Path) -> None:
     if turn.audio:
         write_wav(path, decode(turn.audio, rate_hz=REPLY_RATE_HZ), rate_hz=REPLY_RATE_HZ)
 
 
-async def demo(recordings: Sequence[Path], *, serve: bool, as_json: bool) -> bool:
-    """Runs the whole demo; returns whether every command was done."""
+async def demo(recordings: Sequence[Path], *, provider: Provider | None, serve: bool, as_json: bool) -> bool:
+    """Runs the whole demo; returns whether every command was done and every question answered."""
     given = await recorded(recordings)
     report.note("Starting Home Assistant and the sidecar")
     with workplace("demo") as folder:
-        replies = folder / "replies"
-        replies.mkdir()
-        async with stage(folder) as on:
+        (folder / "replies").mkdir()
+        async with AsyncExitStack() as stack:
+            on = await stack.enter_async_context(stage(folder))
             report.note(f"Home Assistant is at {on.home.url} (user {OWNER['username']}, password {OWNER['password']})")
+            if provider is not None:
+                name = await add_provider(on.home, await stack.enter_async_context(at(provider)))
+                report.note(f"The home may ask a language model: {name}")
             commands = given or await spoken(on.home, on.pipeline.voice)
             done = [
-                await say(on, command, number=number, folder=replies, as_json=as_json)
+                await say(on, command, number=number, folder=folder, as_json=as_json)
                 for number, command in enumerate(commands, start=1)
             ]
-            report.note(f"{sum(done)} of {len(done)} commands done; the replies lie in {replies}")
+            for question in QUESTIONS if provider is not None else ():
+                done.append(await ask(on, question, number=len(done) + 1, folder=folder, as_json=as_json))
+            report.note(f"{sum(done)} of {len(done)} commands done; the replies lie in {folder / 'replies'}")
             if serve:
                 report.note("Still serving; Ctrl-C ends it")
                 await asyncio.Event().wait()
@@ -73,6 +111,13 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="script/demo", description=__doc__)
     parser.add_argument("recordings", nargs="*", type=Path, metavar="recording.wav", help="say these instead")
+    parser.add_argument(
+        "--provider",
+        metavar="ADDRESS",
+        help="ask a language model, too: the address of a server with OpenAI's interface, whose key is read from"
+        f" {KEY_VARIABLE}, or `{MOCK}` for a small one of the demo's own",
+    )
+    parser.add_argument("--model", help="which of the server's models; otherwise the first one that it lists")
     parser.add_argument("--serve", action="store_true", help="stay up afterwards")
     parser.add_argument("--json", action="store_true", help="print one JSON object per command")
     return parser.parse_args(given)
@@ -83,7 +128,9 @@ async def _until_signal(asked: argparse.Namespace) -> bool:
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    return await demo(asked.recordings, serve=asked.serve, as_json=asked.json)
+    key = os.environ.get(KEY_VARIABLE)
+    provider = Provider(asked.provider, asked.model, key) if asked.provider else None
+    return await demo(asked.recordings, provider=provider, serve=asked.serve, as_json=asked.json)
 
 
 def main() -> int:

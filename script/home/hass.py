@@ -21,6 +21,8 @@ COMPONENTS = HERE.parent.parent / "custom_components"
 OWNER = {"name": "Demo", "username": "demo", "password": "demo"}
 START_S = 120
 LOG = "home-assistant.log"
+# What the integration keeps, below the configuration folder.
+DATABASE = Path("barnabeenet") / "barnabeenet.db"
 
 
 def write_config(folder: Path, *, port: int) -> None:

@@ -75,6 +75,11 @@ def _wanted(state: Any) -> State:
     return state if isinstance(state, dict) else {"state": state}
 
 
+def same_words(heard: str | None, said: str) -> bool:
+    """Whether the same words were heard, however they are written."""
+    return _key(heard or "") == _key(said)
+
+
 class Judge:
     """Sets the home up before a command and looks at it afterwards."""
 

@@ -1,4 +1,4 @@
-"""Plays a clip into an Assist pipeline at the pace of a microphone and keeps what comes back and when."""
+"""Says or writes something to an Assist pipeline and keeps what comes back and when: speech at a microphone's pace."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ENDS_OF_SPEECH = {"stt-end", "error", "run-end"}
 
 @dataclass
 class Turn:
-    """What one run of a pipeline said and did; times are milliseconds after the end of speech."""
+    """What one run of a pipeline said and did; times are milliseconds after the end of speech, or after it was written."""
 
-    clip: Clip
+    clip: Clip | None
     heard: str | None = None
     reply: str | None = None
     response_type: str | None = None
@@ -31,10 +31,11 @@ class Turn:
 class _Run:
     """One run in progress."""
 
-    def __init__(self, home: HomeAssistant, clip: Clip) -> None:
+    def __init__(self, home: HomeAssistant, clip: Clip | None) -> None:
         self.turn = Turn(clip)
         self._home = home
         self._clock = asyncio.get_running_loop().time
+        self.turn.speech_ended_at = self._clock()
         self._listening = asyncio.Event()
         self._tts_path: str | None = None
         self._download: asyncio.Task[None] | None = None
@@ -50,7 +51,9 @@ class _Run:
                 kind, data = arrived.event["type"], arrived.event.get("data") or {}
                 if kind == "run-start":
                     self._tts_path = (data.get("tts_output") or {}).get("url")
-                    speaker = asyncio.create_task(self._speak(data["runner_data"]["stt_binary_handler_id"]))
+                    if (clip := self.turn.clip) is not None:
+                        handler = data["runner_data"]["stt_binary_handler_id"]
+                        speaker = asyncio.create_task(self._speak(clip, handler))
                 if kind in _ENDS_OF_SPEECH:
                     self._listening.set()
                 self._take(kind, data, arrived)
@@ -64,10 +67,10 @@ class _Run:
                     task.cancel()
             await asyncio.gather(*(task for task in (speaker, self._download) if task), return_exceptions=True)
 
-    async def _speak(self, handler: int) -> None:
+    async def _speak(self, clip: Clip, handler: int) -> None:
         started_at = self._clock()
-        self.turn.speech_ended_at = started_at + self.turn.clip.speech_end_s
-        for number, chunk in enumerate(microphone(self.turn.clip), start=1):
+        self.turn.speech_ended_at = started_at + clip.speech_end_s
+        for number, chunk in enumerate(microphone(clip), start=1):
             # A microphone has a chunk only once all of it was said.
             await self._until(started_at + number * CHUNK_S)
             if self._listening.is_set():
@@ -122,17 +125,39 @@ def header_bytes(audio: bytes) -> int:
 
 
 async def play(
-    home: HomeAssistant, pipeline: str, clip: Clip, *, device_id: str | None, start_stage: str = "stt"
+    home: HomeAssistant,
+    pipeline: str,
+    clip: Clip,
+    *,
+    device_id: str | None,
+    start_stage: str = "stt",
+    end_stage: str = "tts",
 ) -> Turn:
     """Says a clip to a pipeline (by id) and returns the turn; raises ApiError, TimeoutError after a minute."""
     run = _Run(home, clip)
     request = {
         "start_stage": start_stage,
-        "end_stage": "tts",
+        "end_stage": end_stage,
         "input": {"sample_rate": 16000},
         "pipeline": pipeline,
         "device_id": device_id,
     }
+    return await _followed(run, home, request)
+
+
+async def write(home: HomeAssistant, pipeline: str, text: str, *, device_id: str | None) -> Turn:
+    """Writes a sentence to a pipeline instead, whose reply is spoken all the same; raises ApiError, TimeoutError."""
+    request = {
+        "start_stage": "intent",
+        "end_stage": "tts",
+        "input": {"text": text},
+        "pipeline": pipeline,
+        "device_id": device_id,
+    }
+    return await _followed(_Run(home, None), home, request)
+
+
+async def _followed(run: _Run, home: HomeAssistant, request: dict[str, Any]) -> Turn:
     async with asyncio.timeout(TURN_S), home.subscribe("assist_pipeline/run", **request) as events:
         await run.follow(events)
     return run.turn

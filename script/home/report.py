@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 import sys
 from typing import Any
 
 from .judge import Verdict
+from .model import Calls
 from .player import Turn
 
 _BAR_MS = 25  # one character
 _BAR_CHARS = 48
 _STAGES = (("hearing", "stt-end", "█"), ("acting", "intent-end", "▓"), ("speaking", "first-audio", "░"))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question to a language model: what the ears made of it, whether it was written for them, and what it took."""
+
+    said: str
+    heard: str | None
+    typed: bool
+    actions: Sequence[str]
+    calls: Calls
+    first_words_ms: float | None
 
 
 def timings(turn: Turn) -> dict[str, float]:
@@ -50,6 +65,42 @@ def as_text(number: int, said: str, turn: Turn, verdict: Verdict, stages_ms: dic
     if stages_ms:
         lines.append(f"    inside {', '.join(f'{name} {spent_ms:.0f} ms' for name, spent_ms in stages_ms.items())}")
     return "\n".join(lines)
+
+
+def asked_as_dict(asked: Asked, turn: Turn, verdict: Verdict) -> dict[str, Any]:
+    """A question's turn as JSON-ready values."""
+    told = as_dict(asked.said, turn, verdict, {})
+    return told | {
+        "heard": asked.heard,
+        "typed": asked.typed,
+        "reply_was_spoken": bool(turn.audio),
+        "actions": list(asked.actions),
+        "model": asdict(asked.calls) | {"first_words_ms": asked.first_words_ms},
+    }
+
+
+def asked_as_text(number: int, asked: Asked, turn: Turn, verdict: Verdict) -> str:
+    """A question's turn as a few lines for a terminal."""
+    heard = asked.heard or "(nothing)"
+    lines = [f"{number:>2}  {'typed' if asked.typed else 'said '}  {asked.said}"]
+    if asked.typed:
+        lines.append(f"    heard  {heard}: such words are none that these ears know, so the question was typed")
+    lines += [f"    did    {action}" for action in asked.actions]
+    lines += [f"    home   {entity}: {before} -> {after}" for entity, (before, after) in verdict.changed.items()]
+    lines.append(f"    reply  {turn.reply or '(none)'} ({'spoken' if turn.audio else 'NOT spoken'})")
+    lines.append("    done   yes" if verdict.done else f"    done   NO: {'; '.join(verdict.wrong)}")
+    lines.append(f"    time   {_bar(timings(turn))}")
+    lines.append(f"    model  {_model(asked)}")
+    return "\n".join(lines)
+
+
+def _model(asked: Asked) -> str:
+    calls = asked.calls
+    if not calls.requests:
+        return "was not asked"
+    words = "no words" if asked.first_words_ms is None else f"first words after {asked.first_words_ms:.0f} ms"
+    tokens = f"{calls.prompt_tokens} tokens read, {calls.completion_tokens} written"
+    return f"{words}; {calls.requests} requests, {tokens}, {calls.usd:.6f} USD ({', '.join(calls.sources)})"
 
 
 def _bar(found: dict[str, float]) -> str:

@@ -21,13 +21,24 @@ class TurnLog:
         async for arrived in turns:
             self._latest = arrived.event
 
+    def latest(self, *, since: float) -> dict[str, Any] | None:
+        """The latest turn, if it began after `since` (seconds of the wall clock)."""
+        return None if self._latest is None or self._latest["started_at"] < since else self._latest
+
     def stages_ms(self, *, since: float) -> dict[str, float]:
         """Milliseconds per stage of the latest turn that began after `since` (seconds of the wall clock); or nothing."""
-        if self._latest is None or self._latest["started_at"] < since:
+        turn = self.latest(since=since)
+        if turn is None:
             return {}
-        return {
-            stage["name"]: round(stage["duration_ms"], 1) for stage in self._latest["stages"] if stage["duration_ms"]
-        }
+        return {stage["name"]: round(stage["duration_ms"], 1) for stage in turn["stages"] if stage["duration_ms"]}
+
+    def first_words_ms(self, *, since: float) -> float | None:
+        """Milliseconds from the first question to a language model to the first words of its answer, of such a turn."""
+        turn = self.latest(since=since) or {"stages": []}
+        starts: dict[str, float] = {stage["name"]: stage["start_ms"] for stage in reversed(turn["stages"])}
+        if not {"model", "first words"} <= starts.keys():
+            return None
+        return round(starts["first words"] - starts["model"], 1)
 
 
 @asynccontextmanager
