@@ -223,8 +223,8 @@ async def test_only_stable_and_confident_words_are_believed(
 async def test_a_short_pause_prepares_and_does_nothing_yet(scene: Scene) -> None:
     speculation = scene.begin()
     # A second more of silence would be needed.
-    stable(speculation, "turn on the lamp", silence_ms=-650)
-    stable(speculation, "turn on the lamp strip", silence_ms=-650)
+    stable(speculation, "turn on the lamp", silence_ms=-800)
+    stable(speculation, "turn on the lamp strip", silence_ms=-800)
     await speculation.settle("turn on the lamp")
     assert scene.speculator.counts["acted"] == 0
     assert scene.home.things["lamp"] == Lamp(False)
