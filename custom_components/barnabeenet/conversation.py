@@ -19,6 +19,7 @@ from .dialog.turn import take_turn
 from .entity import BarnabeeNetEntity
 from .here import HomeAssistantHere
 from .telemetry import trace
+from .toolbox import Toolboxes
 
 # Turns are short, and people in different rooms do not wait for each other.
 PARALLEL_UPDATES = 0
@@ -50,6 +51,8 @@ class Conversation(BarnabeeNetEntity, conversation.ConversationEntity):
     def __init__(self, entry: BarnabeeNetConfigEntry, assist: Assist) -> None:
         super().__init__(entry)
         self._assist = assist
+        things = self._data.brain.house.things
+        self._toolboxes = Toolboxes(assist.hass, lambda: things.revision)
 
     @property
     def supported_languages(self) -> list[str]:
@@ -64,7 +67,7 @@ class Conversation(BarnabeeNetEntity, conversation.ConversationEntity):
         self, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog
     ) -> conversation.ConversationResult:
         context = _context_of(user_input)
-        here = HomeAssistantHere(self._assist, user_input, chat_log)
+        here = HomeAssistantHere(self._assist, self._toolboxes, user_input, chat_log)
         with context.stage("conversation"):
             reply = await take_turn(here.said, here, self._data.brain.mind, context)
             if reply.words is None:

@@ -13,14 +13,20 @@ from .const import DOMAIN
 from .dialog.local import LocalAgent, Memory
 from .dialog.mind import Mind
 from .dialog.turn import Said
-from .toolbox import Toolbox
+from .toolbox import Toolbox, Toolboxes
 
 
 class HomeAssistantHere:
     """One sentence of a conversation in Home Assistant."""
 
-    def __init__(self, assist: Assist, spoken: conversation.ConversationInput, chat_log: conversation.ChatLog) -> None:
-        self._assist, self._spoken, self._chat_log = assist, spoken, chat_log
+    def __init__(
+        self,
+        assist: Assist,
+        toolboxes: Toolboxes,
+        spoken: conversation.ConversationInput,
+        chat_log: conversation.ChatLog,
+    ) -> None:
+        self._assist, self._toolboxes, self._spoken, self._chat_log = assist, toolboxes, spoken, chat_log
         user = spoken.context.user_id
         self.said = Said(
             text=spoken.text,
@@ -53,7 +59,7 @@ class HomeAssistantHere:
 
     async def tools(self) -> Toolbox:
         """Assist's tools, used in the name of who speaks."""
-        return await Toolbox.open(self._assist.hass, self._spoken.as_llm_context(DOMAIN))
+        return await self._toolboxes.open(self._spoken.as_llm_context(DOMAIN))
 
     def now(self) -> datetime:
         """The home's time."""
