@@ -87,8 +87,7 @@ def _deltas(messages: Sequence[Mapping[str, Any]], tools: set[str]) -> Sequence[
     """A call of a tool for the words that ask for one, its outcome, or the one answer to everything else."""
     last = messages[-1]
     if last["role"] == "tool":
-        failed = "error" in json.loads(last["content"])
-        return _words("That did not work." if failed else DONE)
+        return _words("That did not work." if "error" in last["content"] else DONE)
     for word, (named, arguments) in CALLS.items():
         # Home Assistant puts its integration's name before a tool's.
         name = next((tool for tool in tools if tool.endswith(named)), None)

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from script.home.bench_turn import questions
 from script.home.bench_voice import OURS, STOCK, Tally, figures, sample, table
 from script.home.process import ProcessFailed
 
@@ -59,4 +60,9 @@ def test_without_the_name_of_a_bench_the_benches_are_told(root: Path, name: str)
     assert told.returncode == 1
     assert told.stdout == ""
     listed = told.stderr.partition("one of: ")[2].partition(" (")[0].split()
-    assert {"voice", "sidecar", "queue"} <= set(listed)
+    assert {"voice", "turn", "sidecar", "queue"} <= set(listed)
+
+
+def test_no_question_is_asked_twice_so_that_no_kept_answer_counts() -> None:
+    asked = questions(30, ("what are {}", "why are there {}", "who likes {}"))
+    assert len(set(asked)) == 30

@@ -21,7 +21,7 @@ _WORD: Final = re.compile(r"[^\W_]+")
 # A kind is a domain of Home Assistant, or a domain and a device class: "cover.garage".
 _KINDS: Final[Mapping[str, Mapping[str, str]]] = {
     "en": {
-        "light": "light lights lamp lamps brightness dim bright",
+        "light": "light lights lamp lamps brightness dim dimmer darker bright brighter",
         "switch": "switch switches plug plugs socket outlet",
         "lock": "lock locks locked unlock unlocked",
         "cover": "cover covers blind blinds curtain curtains shutter shutters shade shades awning",

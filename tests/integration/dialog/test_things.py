@@ -74,6 +74,7 @@ def test_the_room_of_the_device_decides_between_equals_but_not_against_a_room_th
         ("les lumières", "fr", "light"),
         ("la calefacción", "es", "climate"),
         ("is it warm", "en-GB", "sensor.temperature"),
+        ("make it a bit brighter", "en", "light"),
     ],
 )
 def test_kinds_are_heard_in_every_language_and_in_compounds(text: str, language: str, kind: str) -> None:
