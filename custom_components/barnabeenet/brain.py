@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, tzinfo
 from decimal import Decimal
 import logging
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Final
+from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
@@ -120,6 +120,26 @@ class Brain:
             await self._open_models(providers)
         models = self._models if options.ask_language_model else None
         self.mind.models = models
+
+    def as_dict(self) -> dict[str, Any]:
+        """How things stand, JSON-ready; nothing that was said, and no address."""
+        state, status = self._state, self._state.purse.budget.status()
+        chain = self._models.chain if self._models else None
+        return {
+            "agents": self.agents.as_dict(),
+            "replies": self.mind.counts.as_dict(),
+            "refused": dict(state.limiter.refusals.by_bound),
+            "sessions": len(state.sessions.live),
+            "sessions_error": type(state.sessions.store_error).__name__ if state.sessions.store_error else None,
+            "budget": {
+                "level": status.level,
+                "day_usd": float(usd(status.day)),
+                "month_usd": float(usd(status.month)),
+                "local_only": status.local_only,
+            },
+            # Their names are a person's own words.
+            "models": [asdict(replace(each, name="")) for each in chain.health()] if isinstance(chain, Chain) else [],
+        }
 
     # What people and automations call
 

@@ -16,6 +16,7 @@ from .coordinator import BarnabeeNetConfigEntry
 from .dialog.endpoint import Endpoint
 from .dialog.local import Answer
 from .dialog.turn import take_turn
+from .early import expect_question
 from .entity import BarnabeeNetEntity
 from .here import HomeAssistantHere
 from .telemetry import trace
@@ -60,7 +61,8 @@ class Conversation(BarnabeeNetEntity, conversation.ConversationEntity):
         return get_languages()
 
     async def async_prepare(self, language: str | None = None) -> None:
-        """Makes the first sentence as fast as the second."""
+        """Makes the first sentence as fast as the second; a pipeline run that will ask us has begun."""
+        expect_question()
         await self._assist.agent.async_prepare(language)
 
     async def _async_handle_message(

@@ -37,6 +37,7 @@ async def async_get_config_entry_diagnostics(
             "engines": _engines(entry),
             "quick_words": entry.runtime_data.quick_words.as_dict(),
         },
+        "brain": entry.runtime_data.brain.as_dict(),
         "turns": [async_redact_data(turn.as_dict(), _SAID) for turn in turns],
     }
 

@@ -17,8 +17,10 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, setup_test_component_platform
 
 from custom_components.barnabeenet.const import DOMAIN, SUBENTRY_PROVIDER
+from custom_components.barnabeenet.diagnostics import async_get_config_entry_diagnostics
 from custom_components.barnabeenet.dialog.sentences import Phrase, say
 from tests.integration.conftest import ScriptedSidecar
+from tests.redis_server import RedisServer
 
 AGENT = "conversation.barnabee"
 
@@ -261,3 +263,38 @@ async def test_a_database_that_cannot_be_opened_keeps_nobody_from_being_heard(
     await home.async_block_till_done()
     assert "Nothing is remembered until this is mended" in caplog.text
     assert speech_of(await hears(home, "what time is it"))
+
+
+async def test_redis_may_die_and_come_back_in_the_middle_of_a_talk(
+    home: HomeAssistant,
+    entry: MockConfigEntry,
+    servers: Sequence[Server],
+    sidecar: ScriptedSidecar,
+    redis_server: RedisServer,
+) -> None:
+    home.config_entries.async_update_entry(entry, options={"redis_url": redis_server.url})
+    assert await home.config_entries.async_setup(entry.entry_id)
+    await home.async_block_till_done()
+    servers[0].answers = [said(f"Number {number}.") for number in range(3)]
+    first = await hears(home, "tell me a joke about bees")
+    await redis_server.kill()
+    second = await hears(home, "tell me another joke about bees", first.conversation_id)
+    await redis_server.start()
+    third = await hears(home, "tell me a last joke about bees", first.conversation_id)
+    assert [speech_of(each) for each in (first, second, third)] == ["Number 0.", "Number 1.", "Number 2."]
+    told = [message["content"] for message in servers[0].asked[2]["messages"] if message["role"] == "assistant"]
+    assert told == ["Number 0.", "Number 1."]
+
+
+async def test_diagnostics_tell_of_models_money_and_who_answers_but_nothing_private(
+    home: HomeAssistant, loaded: MockConfigEntry, servers: Sequence[Server]
+) -> None:
+    servers[0].answers = [said("A bee said buzz.")]
+    await hears(home, "tell me a joke about bees")
+    shown = await async_get_config_entry_diagnostics(home, loaded)
+    assert shown["brain"]["agents"]["agents"]["interaction"]["requests"] == 1
+    assert [model["state"] for model in shown["brain"]["models"]] == ["closed"] * 3
+    assert shown["brain"]["budget"]["level"] == "green"
+    assert shown["brain"]["sessions"] == 1
+    for private in ("secret", "bees", "buzz", "127.0.0.1", "Model 1"):
+        assert private not in json.dumps(shown, default=str)

@@ -49,7 +49,11 @@ async def test_options_and_providers_are_told_without_keys_and_addresses(
     }
     subentry = ConfigSubentry(data=MappingProxyType(data), subentry_type="provider", title="Mine", unique_id=None)
     home.config_entries.async_add_subentry(loaded, subentry)
-    home.config_entries.async_update_entry(loaded, options={"redis_url": "redis://:pw@cellar", "per_minute": 5})
+    home.config_entries.async_update_entry(
+        loaded, options={"redis_url": "redis://:pw@127.0.0.1:1/cellar", "per_minute": 5}
+    )
+    # Another Redis means another set-up of the entry.
+    await home.async_block_till_done(wait_background_tasks=True)
     report = await async_get_config_entry_diagnostics(home, loaded)
     text = json.dumps(report)
     for secret in ("sk-secret", "llm.example", "cellar", "Mine"):
