@@ -20,12 +20,13 @@ DEMO_S = 360
 
 
 def left_behind(root: Path) -> list[psutil.Process]:
-    """Processes that work in the demo's folder or run the sidecar's program."""
-    marks = (str(root / ".demo" / "demo"), "home.demo")
+    """Processes that work in the demo's folder, and the demo itself."""
+    folder = str(root / ".demo" / "demo")
     found = []
     for process in psutil.process_iter(["cmdline", "environ"]):
-        words = [*(process.info["cmdline"] or ()), (process.info["environ"] or {}).get("BARNABEENET_DATA_DIR", "")]
-        if any(mark in word for word in words for mark in marks):
+        environment, words = process.info["environ"] or {}, process.info["cmdline"] or ()
+        is_its_program = "home.demo" in words and environment.get("PYTHONPATH") == str(root / "script")
+        if is_its_program or any(folder in word for word in (*words, environment.get("BARNABEENET_DATA_DIR", ""))):
             found.append(process)
     return found
 

@@ -24,6 +24,7 @@ from .prompt import build
 from .route import Route, route
 from .sentences import Phrase, say
 from .validate import ReplyCheck
+from .verbs import may_command
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -186,7 +187,8 @@ class _Turn(Generic[ResponseT]):
             return True
         things = self.mind.policy.things
         said = things.mentions(text, self.said.language)
-        return bool(said.areas or said.floors or said.kinds or things.named_in(said.words))
+        is_of_the_home = said.areas or said.floors or said.kinds or things.named_in(said.words)
+        return bool(is_of_the_home) and may_command(said.words, self.said.language)
 
     async def _ask_models(self, instead_of: Reply[ResponseT] | None) -> Reply[ResponseT]:
         """A language model's answer; without one what was understood here, or why there is none."""

@@ -212,6 +212,16 @@ def asks_for(effect: str, words: Sequence[str], language: str | None) -> bool | 
     return effect == "set" and any(word.isdecimal() for word in words)
 
 
+def may_command(words: Sequence[str], language: str | None) -> bool:
+    """Whether folded words may ask for any effect at all; also in a language whose verbs are not known."""
+    base = spoken(language)
+    if base is None:
+        return True
+    if not words or words[0] in _set(_ASKS, base):
+        return False
+    return any(word_set(verbs).intersection(words) for verbs in _VERBS[base].values())
+
+
 def points_back(words: Sequence[str], language: str | None) -> bool:
     """Whether the words mean something that was said before ("turn it off")."""
     base = spoken(language)
