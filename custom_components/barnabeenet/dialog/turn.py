@@ -99,9 +99,11 @@ class _Turn(Generic[ResponseT]):
         if refused is not None:
             return _noted(refused, self.context)
         await self._enter()
-        reply = await self._follow_up() or await self._locally(self.said.text)
-        if reply is None or reply.answer.error is not None:
-            reply = await self._ask_models(instead_of=reply)
+        reply = await self._follow_up()
+        if reply is None:
+            reply = await self._locally(self.said.text)
+            if reply is None or reply.answer.error is not None:
+                reply = await self._ask_models(instead_of=reply)
         if reply.words is None:
             await self._record(reply)
         return _noted(reply, self.context)

@@ -80,6 +80,7 @@ class Home:
         self.asked: list[str] = []
         self.called: list[ToolCall] = []
         self.failure: Exception | None = None
+        self.result: dict[str, Any] = {"success": True}
         self.things = Things([LIGHT, LOCK])
         self.tools_of_home: Sequence[Tool] = [TURN_ON]
 
@@ -104,7 +105,7 @@ class Home:
 
         async def call(self, call: ToolCall) -> Any:
             self.home.called.append(call)
-            return {"success": True}
+            return self.home.result
 
 
 class Model:
@@ -331,6 +332,14 @@ async def test_a_grave_thing_is_done_after_a_yes_of_the_same_person(world: World
     assert world.mind.follow_ups.waiting("kitchen", "ada") is not None
     assert await world.talk("yes", speaker="ada") == say(Phrase.DONE, "en")
     assert [call.name for call in world.home.called] == ["HassTurnOff"]
+
+
+async def test_a_grave_thing_that_fails_is_said_and_no_model_is_asked_what_yes_means(world: World) -> None:
+    world.model.answers = [calls("front door", "HassTurnOff")]
+    await world.talk("please unlock the front door", speaker="ada")
+    world.home.result = {"error": "HomeAssistantError", "error_text": "it is jammed"}
+    assert await world.talk("yes", speaker="ada") == say(Phrase.FAILED, "en")
+    assert len(world.model.prompts) == 1
 
 
 async def test_a_no_ends_it(world: World) -> None:
