@@ -12,6 +12,7 @@ from script.home.audio import Clip
 from script.home.furnish import place_device
 from script.home.hass import home_assistant
 from script.home.judge import TABLE, Judge, expectation
+from script.home.model import QUESTIONS
 from script.home.player import Turn
 from script.home.satellite import satellite
 
@@ -26,6 +27,8 @@ async def test_every_sentence_of_the_table_acts_rightly_when_it_is_typed(tmp_pat
         device_id = await place_device(home, entry["entry_id"], "Kitchen")
         judge = Judge(home, timers, device_id=device_id)
         for row in TABLE["command"]:
+            if row["say"] in QUESTIONS:
+                continue  # only a language model knows what to do
             wanted = expectation(row["say"])
             assert wanted is not None
             await judge.prepare(wanted)

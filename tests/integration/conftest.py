@@ -19,6 +19,7 @@ from custom_components.barnabeenet.client.errors import CannotConnect, RequestFa
 from custom_components.barnabeenet.client.messages import Partial, Vocabulary
 from custom_components.barnabeenet.client.sidecar import Address, Detection, Identity, SpokenWords, Transcription
 from custom_components.barnabeenet.const import DOMAIN
+from custom_components.barnabeenet.telemetry import trace
 from tests.redis_server import redis_server
 
 __all__ = ["redis_server"]
@@ -199,6 +200,13 @@ class ScriptedSpeech:
 def hass_config_dir(hass_tmp_config_dir: str) -> str:
     """A folder of the test's own: text to speech keeps files in it."""
     return hass_tmp_config_dir
+
+
+@pytest.fixture(autouse=True)
+def no_turn_under_way() -> Iterator[None]:
+    token = trace.current.set(None)
+    yield
+    trace.current.reset(token)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 import logging
 from typing import Any
 from unittest.mock import patch
@@ -98,13 +98,6 @@ async def house(home: HomeAssistant, loaded: MockConfigEntry) -> House:
     devices.async_update_device(satellite.id, area_id=kitchen.id)
     await home.async_block_till_done()
     return House(home, loaded, lamps, satellite.id)
-
-
-@pytest.fixture(autouse=True)
-def no_turn_under_way() -> Iterator[None]:
-    token = trace.current.set(None)
-    yield
-    trace.current.reset(token)
 
 
 def speech_of(result: conversation.ConversationResult) -> str:

@@ -369,3 +369,19 @@ async def test_an_unknown_model_is_refused_in_one_line(run: Run) -> None:
     assert result.code == 1
     assert result.err.count("\n") == 1
     assert "cleverest-model" in result.err
+
+
+async def test_nothing_is_written_into_the_users_home_and_no_library_reports_to_its_maker(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(tmp_path)}
+    script = (
+        "import barnabeenet_sidecar, onnxruntime, os, asyncio; from barnabeenet_sidecar.engines.silero import Silero;"
+        "asyncio.run(Silero().load()); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await child.communicate()
+    assert (child.returncode, told) == (0, b"1\n")
+    assert list(home.rglob("*")) == []
