@@ -33,6 +33,9 @@ DEVICES_MAX: Final = 1024
 RESERVATIONS_MAX: Final = 4096
 _DEVICE_ID_MAX_CHARS: Final = 255
 
+# Floats of seconds do not add up exactly: what is within this of a window's edge has left it.
+_EDGE_S: Final = 1e-9
+
 Bound = Literal["minute", "hour", "tokens"]
 
 
@@ -117,7 +120,7 @@ class Request:
 
 def rounded_up_s(seconds: float) -> float:
     """To the next millisecond, so that waiting just so long is long enough; less than a nanosecond is nothing."""
-    return max(0, math.ceil(seconds * 1000 - 1e-6)) / 1000
+    return max(0, math.ceil((seconds - _EDGE_S) * 1000)) / 1000
 
 
 class Refusals:
@@ -184,7 +187,7 @@ class _Log:
 
     def in_window(self, now_s: float, window_s: float) -> int:
         """Commands that still count."""
-        return len(self.commands_s) - bisect_right(self.commands_s, now_s - window_s)
+        return len(self.commands_s) - bisect_right(self.commands_s, now_s - window_s + _EDGE_S)
 
     def wait_s(self, now_s: float, window_s: float, limit: int) -> float:
         """Seconds until the window has room for one more command."""
@@ -194,7 +197,7 @@ class _Log:
 
     def grows_in_s(self, now_s: float, window_s: float) -> float:
         """Seconds until the oldest command that counts no longer does."""
-        first = bisect_right(self.commands_s, now_s - window_s)
+        first = bisect_right(self.commands_s, now_s - window_s + _EDGE_S)
         return self.commands_s[first] + window_s - now_s if first < len(self.commands_s) else 0.0
 
     def wait_tokens_s(self, now_s: float, tokens: int, limit: int) -> float:

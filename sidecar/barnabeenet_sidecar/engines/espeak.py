@@ -8,16 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from importlib.metadata import version
 import threading
-from typing import Final
 
 from ..audio.silence import SilenceTrimmer
 from ..errors import EngineFailed, EngineUnavailable
 from .base import EngineInfo, Voice
-from .espeak_library import EspeakError, EspeakLibrary, library
+from .espeak_library import SPEAKING_RATE_WPM, EspeakError, EspeakLibrary, library
 from .espeak_voices import EspeakVoices
 from .speakable import sentences
-
-_RATE_WPM: Final = 160
 
 
 class Espeak:
@@ -90,7 +87,7 @@ class Espeak:
             loop.call_soon_threadsafe(chunks.put_nowait, pcm)
             return not (stopped.is_set() or self._closed.is_set())
 
-        job = self._thread.submit(espeak.speak, sentence, identifier, _RATE_WPM, hand_over)
+        job = self._thread.submit(espeak.speak, sentence, identifier, SPEAKING_RATE_WPM, hand_over)
         ended = asyncio.wrap_future(job)
         ended.add_done_callback(lambda _: chunks.put_nowait(None))
         try:
@@ -110,5 +107,5 @@ class Espeak:
     def _warm(self) -> None:
         espeak = library()
         self._voices = EspeakVoices(espeak.voices())
-        espeak.speak("ready", self._voices.choose(None, None), _RATE_WPM, lambda _pcm: True)
+        espeak.speak("ready", self._voices.choose(None, None), SPEAKING_RATE_WPM, lambda _pcm: True)
         self._library = espeak

@@ -19,6 +19,8 @@ CHARACTERS_UTF8: Final = 1  # and neither espeakSSML nor espeakPHONEMES: "<" and
 PARAMETER_RATE: Final = 1
 PHONEMES_IPA: Final = 2
 
+SPEAKING_RATE_WPM: Final = 160
+
 _BUFFER_MS: Final = 60
 _LOCK: Final = threading.Lock()
 
@@ -105,11 +107,12 @@ class EspeakLibrary:
         if failed:
             raise EspeakError(f"espeak_Synth failed with {failed}")
 
-    def pronounce(self, word: str, identifier: str, rate_wpm: int) -> str:
+    def pronounce(self, word: str, identifier: str) -> str:
         """How a voice pronounces a word, in the International Phonetic Alphabet; raises EspeakError."""
         text = ctypes.c_char_p(word.encode())
         with _LOCK:
-            self._choose(identifier, rate_wpm)
+            # At the rate of speech: what is asked between two sentences must not hurry the second.
+            self._choose(identifier, SPEAKING_RATE_WPM)
             ipa: bytes | None = self._lib.espeak_TextToPhonemes(ctypes.byref(text), CHARACTERS_UTF8, PHONEMES_IPA)
         return ipa.decode() if ipa else ""
 

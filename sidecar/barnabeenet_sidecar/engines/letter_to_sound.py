@@ -14,7 +14,6 @@ from .espeak_library import EspeakError, library
 Phones: TypeAlias = tuple[str, ...]
 
 _VOICE: Final = "gmw/en-US"
-_RATE_WPM: Final = 175
 
 # International Phonetic Alphabet, as espeak-ng's American voice writes it, to ARPAbet.
 _ARPABET: Final = {
@@ -114,4 +113,4 @@ class LetterToSound:
         """The phones of one word; None when it is not written in Latin letters or has no English sounds."""
         if not all(letter == "'" or "LATIN" in unicodedata.name(letter, "") for letter in word):
             return None
-        return arpabet(self._library.pronounce(word, _VOICE, _RATE_WPM))
+        return arpabet(self._library.pronounce(word, _VOICE))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import logging
 from typing import NamedTuple
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 import pytest
 
 from custom_components.barnabeenet.state.rate_limit import (
@@ -249,6 +249,7 @@ def test_the_limits_are_those_of_the_specification() -> None:
 
 
 @settings(max_examples=150, deadline=None)
+@example(pauses_s=[0.0, 0.0, 0.0, 0.0, 0.0, 0.7, 0.0], limits=Limits(per_minute=3, per_hour=5))
 @given(
     pauses_s=st.lists(st.sampled_from([0.0, 0.1, 0.7, 3.0, 19.9, 60.0, 61.5, 600.0, 3599.9]), max_size=120),
     limits=st.builds(Limits, per_minute=st.integers(1, 5), per_hour=st.integers(1, 12)),
