@@ -94,6 +94,7 @@ async def demo(recordings: Sequence[Path], *, provider: Provider | None, serve: 
                 name = await add_provider(on.home, await stack.enter_async_context(at(provider)))
                 report.note(f"The home may ask a language model: {name}")
             commands = given or await spoken(on.home, on.pipeline.voice)
+            await on.sidecar.knows_home()
             done = [
                 await say(on, command, number=number, folder=folder, as_json=as_json)
                 for number, command in enumerate(commands, start=1)

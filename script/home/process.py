@@ -82,6 +82,18 @@ class Process:
                 f"{url} did not answer within {within_s} s; the last of its output:\n{self.tail()}"
             ) from None
 
+    async def until_printed(self, text: str, *, within_s: float) -> None:
+        """Waits until its output holds a text; raises ProcessFailed when it ends first or takes too long."""
+        try:
+            async with asyncio.timeout(within_s):
+                while text not in await asyncio.to_thread(self.log.read_text, errors="replace"):
+                    self.check()
+                    await asyncio.sleep(_AGAIN_S)
+        except TimeoutError:
+            raise ProcessFailed(
+                f"it did not print {text} within {within_s} s; the last of its output:\n{self.tail()}"
+            ) from None
+
     def tail(self, lines: int = 20) -> str:
         """The last lines it printed."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""

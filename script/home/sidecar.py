@@ -37,6 +37,10 @@ class Sidecar:
         """Waits until it says that it is; raises ProcessFailed when it ends first or takes too long."""
         await self.process.until_answered(f"http://127.0.0.1:{self.http_port}/ready", within_s=READY_S)
 
+    async def knows_home(self) -> None:
+        """Waits until it has learnt the home's names: before, it hears plain English; raises ProcessFailed."""
+        await self.process.until_printed('"kind": "vocabulary"', within_s=READY_S)
+
     async def token(self) -> str:
         """The pairing token, as a user asks for it."""
         return (await self._run("token")).strip()
