@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 import contextlib
 import os
 from pathlib import Path
@@ -72,27 +72,25 @@ class Process:
 
     async def until_answered(self, url: str, *, within_s: float) -> None:
         """Waits until it answers a GET well; raises ProcessFailed when it ends first or takes too long."""
-        try:
-            async with asyncio.timeout(within_s), aiohttp.ClientSession() as http:
-                while not await _answers(http, url):
-                    self.check()
-                    await asyncio.sleep(_AGAIN_S)
-        except TimeoutError:
-            raise ProcessFailed(
-                f"{url} did not answer within {within_s} s; the last of its output:\n{self.tail()}"
-            ) from None
+        async with aiohttp.ClientSession() as http:
+            await self._until(lambda: _answers(http, url), f"{url} did not answer", within_s)
 
     async def until_printed(self, text: str, *, within_s: float) -> None:
         """Waits until its output holds a text; raises ProcessFailed when it ends first or takes too long."""
+
+        async def printed() -> bool:
+            return text in await asyncio.to_thread(self.log.read_text, errors="replace")
+
+        await self._until(printed, f"it did not print {text}", within_s)
+
+    async def _until(self, happened: Callable[[], Awaitable[bool]], otherwise: str, within_s: float) -> None:
         try:
             async with asyncio.timeout(within_s):
-                while text not in await asyncio.to_thread(self.log.read_text, errors="replace"):
+                while not await happened():
                     self.check()
                     await asyncio.sleep(_AGAIN_S)
         except TimeoutError:
-            raise ProcessFailed(
-                f"it did not print {text} within {within_s} s; the last of its output:\n{self.tail()}"
-            ) from None
+            raise ProcessFailed(f"{otherwise} within {within_s} s; the last of its output:\n{self.tail()}") from None
 
     def tail(self, lines: int = 20) -> str:
         """The last lines it printed."""
