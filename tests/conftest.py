@@ -11,12 +11,17 @@ from pathlib import Path
 import random
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import settings
 import pytest
 
 if TYPE_CHECKING:
     from script.home.sidecar import Sidecar as SidecarProcess
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# How long an example takes says how busy the machine is; what hangs meets pytest's own limit.
+settings.register_profile("barnabeenet", deadline=None)
+settings.load_profile("barnabeenet")
 
 
 @dataclass(frozen=True)

@@ -442,4 +442,4 @@ class AnyUtterance(RuleBasedStateMachine):
 
 
 TestAnyUtterance = AnyUtterance.TestCase
-TestAnyUtterance.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestAnyUtterance.settings = settings(max_examples=60, stateful_step_count=20)

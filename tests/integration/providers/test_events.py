@@ -42,7 +42,7 @@ async def test_the_forms_of_a_stream_are_known(stream: bytes) -> None:
     assert await read(stream) == [{"a": 1}]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     texts=st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=20), max_size=8),
     cuts=st.lists(st.integers(1, 40), max_size=30),
@@ -58,7 +58,7 @@ def test_it_does_not_matter_where_a_stream_is_sliced(texts: list[str], cuts: lis
     assert asyncio.run(read(*slices)) == wanted
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.binary(max_size=60), max_size=10))
 def test_whatever_comes_it_is_an_object_or_an_error_of_a_provider(slices: list[bytes]) -> None:
     try:

@@ -346,5 +346,5 @@ class Days(RuleBasedStateMachine):
             assert not self.home.allows("cloud_fast", "command").allowed
 
 
-Days.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Days.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestDays = Days.TestCase

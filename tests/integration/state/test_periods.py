@@ -46,7 +46,7 @@ def test_a_range_is_not_backwards() -> None:
         days(date(2026, 2, 2), date(2026, 2, 1), ZoneInfo("Europe/Berlin"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     # From 2024 to 2037.
     moment=st.integers(1_704_067_200, 2_114_380_800).map(lambda at_s: datetime.fromtimestamp(at_s, UTC)),

@@ -248,7 +248,7 @@ def test_the_limits_are_those_of_the_specification() -> None:
     assert (Limits().per_minute, Limits().per_hour) == (COMMANDS_PER_MINUTE, COMMANDS_PER_HOUR) == (30, 300)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @example(pauses_s=[0.0, 0.0, 0.0, 0.0, 0.0, 0.7, 0.0], limits=Limits(per_minute=3, per_hour=5))
 @given(
     pauses_s=st.lists(st.sampled_from([0.0, 0.1, 0.7, 3.0, 19.9, 60.0, 61.5, 600.0, 3599.9]), max_size=120),

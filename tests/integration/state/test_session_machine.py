@@ -166,9 +166,7 @@ class House(RuleBasedStateMachine):
         return found
 
 
-House.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
-)
+House.TestCase.settings = settings(max_examples=100, stateful_step_count=50, suppress_health_check=list(HealthCheck))
 
 
 class TestHouse(House.TestCase):

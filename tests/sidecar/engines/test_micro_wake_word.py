@@ -136,7 +136,7 @@ async def test_the_offset_is_the_same_in_any_pieces(engine: MicroWakeWord, clip:
     wanted = engine.stream(["hey_jarvis"]).process(pcm)
     assert wanted is not None
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     @given(piece=st.integers(1, 20_000))
     def check(piece: int) -> None:
         assert detections(engine.stream(["hey_jarvis"]), pcm, piece)[0] == wanted

@@ -401,4 +401,4 @@ class VramMachine(RuleBasedStateMachine):
 
 
 TestVramMachine = VramMachine.TestCase
-TestVramMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestVramMachine.settings = settings(max_examples=60, stateful_step_count=40)

@@ -362,6 +362,6 @@ class RegistryMachine(RuleBasedStateMachine):
 
 
 RegistryMachine.TestCase.settings = settings(
-    max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=20, stateful_step_count=20, suppress_health_check=[HealthCheck.too_slow]
 )
 test_any_sequence_of_changes_keeps_the_rules = RegistryMachine.TestCase
