@@ -11,7 +11,7 @@ from pathlib import Path
 import random
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 import pytest
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 # How long an example takes says how busy the machine is; what hangs meets pytest's own limit.
-settings.register_profile("barnabeenet", deadline=None)
+settings.register_profile("barnabeenet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("barnabeenet")
 
 

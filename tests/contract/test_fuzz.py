@@ -73,7 +73,7 @@ async def test_ten_thousand_broken_frames_end_in_an_event_or_an_error(
     assert min(outcomes[code] for code in ("event", "bad-request", "bad-frame", "too-large")) > 100
 
 
-@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(header=HEADERS, body=st.binary(max_size=120) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
 async def test_invented_headers_and_bodies_end_in_an_event_or_an_error(
     side: Any, stream: Stream, header: dict[str, Any], body: bytes
@@ -81,7 +81,7 @@ async def test_invented_headers_and_bodies_end_in_an_event_or_an_error(
     await read_all(side, stream(json.dumps(header).encode() + b"\n" + body))
 
 
-@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(noise=st.binary(max_size=300))
 async def test_noise_ends_in_an_error(side: Any, stream: Stream, noise: bytes) -> None:
     assert all(outcome != "event" for outcome in await read_all(side, stream(noise)))

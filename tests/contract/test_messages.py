@@ -59,7 +59,7 @@ def test_what_wyomings_own_classes_write_keeps_the_contract(side: Any, message: 
     assert type(message).from_event(checked) == message
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_wyomings_readers_take_whatever_check_lets_through(
     side: Any, golden_frames: list[Any], data: st.DataObject

@@ -80,7 +80,7 @@ async def test_the_schema_refuses_the_data_that_check_refuses(
     assert refused > 40
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_the_schema_and_check_agree_on_twisted_data(
     side: Any, schema: dict[str, Any], golden_frames: list[Any], data: st.DataObject

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import itertools
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 import pytest
 
 from custom_components.barnabeenet.dialog.cache import Answers, Cache, Key
@@ -218,7 +218,7 @@ _CHANGE = st.tuples(st.just("change"), st.sampled_from(["light.a", "light.b", "l
 _WAIT = st.tuples(st.just("wait"), st.floats(0, 15))
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.lists(st.one_of(_ASK, _TOGETHER, _CHANGE, _WAIT), max_size=40), st.integers(1, 8))
 def test_no_value_reaches_anybody_whose_key_differs(steps: list[tuple[Any, ...]], entries_max: int) -> None:
     """Whatever is asked, changed and waited for: an answer was made for this speaker, session and question."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import HealthCheck, assume, given, settings, strategies as st
+from hypothesis import assume, given, settings, strategies as st
 import pytest
 
 from custom_components.barnabeenet.dialog.things import Reading, Thing, Things
@@ -403,7 +403,7 @@ def _sentences(draw: st.DrawFn) -> tuple[str, str]:
     return language, words + draw(st.sampled_from([".", "", "!", "?"]))
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(_sentences(), st.tuples(*[st.booleans()] * 4))
 def test_a_correction_stands_and_is_the_only_change(said: tuple[str, str], truths: tuple[bool, ...]) -> None:
     """Whatever comes, checking again changes nothing more, and nothing is changed without a finding."""
@@ -416,7 +416,7 @@ def test_a_correction_stands_and_is_the_only_change(said: tuple[str, str], truth
     assert say(home, checked.text, language) == checked.text
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(
     st.sampled_from(sorted(PLAIN)),
     st.lists(st.tuples(st.sampled_from(sorted(BOOLEANS)), st.booleans()), min_size=1, max_size=3),

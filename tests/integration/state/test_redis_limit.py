@@ -211,7 +211,7 @@ async def test_it_is_exact_to_the_millisecond(redis: Redis, clock: Clock) -> Non
 PAUSES_S = [0.0, 0.001, 0.7, 3.0, 19.9, 60.0, 61.5, 600.0, 3599.999]
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(st.tuples(st.sampled_from(PAUSES_S), st.integers(0, 1), st.integers(0, 40)), max_size=40),
     limits=st.builds(

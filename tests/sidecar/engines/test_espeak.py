@@ -8,7 +8,7 @@ from contextlib import aclosing
 import sys
 import threading
 
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
 
@@ -100,7 +100,7 @@ async def test_any_text_in_any_language_ends_well(espeak: Espeak) -> None:
     loop = asyncio.get_running_loop()
     tags = [voice.name for voice in espeak.voices]
 
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=40)
     @given(text=st.text(max_size=150), tag=st.sampled_from(tags))
     def check(text: str, tag: str) -> None:
         pcm = asyncio.run_coroutine_threadsafe(spoken(espeak, text, tag), loop).result(20)

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 import shutil
 
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 import numpy as np
 from pocketsphinx import Decoder
 import psutil
@@ -98,7 +98,7 @@ async def test_too_long_a_text_is_refused(flite: Flite) -> None:
 async def test_any_text_ends_well(flite: Flite) -> None:
     loop = asyncio.get_running_loop()
 
-    @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=15)
     @given(st.text(st.characters(max_codepoint=0x24F), max_size=60))
     def check(text: str) -> None:
         assert len(asyncio.run_coroutine_threadsafe(spoken(flite, text), loop).result(20)) % 2 == 0

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
 
@@ -90,7 +90,7 @@ async def test_any_text_in_any_voice_ends_well(kokoro: Kokoro) -> None:
     loop = asyncio.get_running_loop()
     names = [voice.name for voice in kokoro.voices]
 
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=40)
     @given(text=st.text(max_size=150), name=st.sampled_from(names))
     def check(text: str, name: str) -> None:
         spoken = asyncio.run_coroutine_threadsafe(chunks(kokoro, text, name), loop).result(20)

@@ -136,7 +136,7 @@ TEXT = st.text(st.sampled_from("abcdeTV 059.'-%[](){}<>/\\#;:\n\té漢"), min_si
 
 
 @given(st.lists(TEXT, min_size=1, max_size=4), st.lists(TEXT, min_size=1, max_size=4))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_no_spelling_breaks_the_files(lexicon: Lexicon, tmp_path: Path, names: list[str], sentences: list[str]) -> None:
     plain = tuple(sentence.replace("{", "").replace("}", "") for sentence in sentences)
     vocabulary = Vocabulary("en", "00000001", sentences=("stop {name}", "never mind", *plain), lists={"name": names})

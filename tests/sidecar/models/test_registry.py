@@ -9,7 +9,7 @@ from pathlib import Path
 import sqlite3
 import tempfile
 
-from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 import pytest
 
@@ -361,7 +361,5 @@ class RegistryMachine(RuleBasedStateMachine):
         assert self.active or not self.earlier
 
 
-RegistryMachine.TestCase.settings = settings(
-    max_examples=20, stateful_step_count=20, suppress_health_check=[HealthCheck.too_slow]
-)
+RegistryMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=20)
 test_any_sequence_of_changes_keeps_the_rules = RegistryMachine.TestCase
