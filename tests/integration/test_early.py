@@ -111,9 +111,11 @@ def early(house: HomeAssistant) -> EarlyHome:
 class Voice:
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.was_asked = asyncio.Event()
 
     def ask_ahead(self, text: str, language: str) -> None:
         self.asked.append(text)
+        self.was_asked.set()
 
 
 async def plan(early: EarlyHome, text: str) -> Plan:
@@ -254,6 +256,7 @@ async def test_nothing_is_called_for_a_lock(house: HomeAssistant, early: EarlyHo
     voice = Voice()
     speculation = Speculator(early, voice).begin("en", None, may_act=True)
     speculation.hear("unlock the front door", stable=True, silence_ms=700)
+    await voice.was_asked.wait()
     await speculation.settle("unlock the front door")
     assert voice.asked == ["Unlocking"]
     assert calls == []
