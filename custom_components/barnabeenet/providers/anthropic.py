@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-import json
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 import anthropic
 import httpx
 
 from . import faults
-from .answer import Piece, ToolPart, deltas
-from .base import Delta, Message, Meter, Prompt, Refused, Tier, TimedOut, Tool, Usage
+from .answer import Piece, ToolPart
+from .base import Message, Meter, Prompt, Tool, Usage
 from .events import events, sent
-from .http import CONNECT_S
 from .settings import Settings
+from .vendor import Vendor, address_of, count_of, text_of, timeout_of
 
 _ADDRESS: Final = "https://api.anthropic.com"
 _LIBRARY: Final = faults.Library(
@@ -26,72 +23,24 @@ _LIBRARY: Final = faults.Library(
 )
 
 
-class Anthropic:
+class Anthropic(Vendor):
     """A Provider; make it with `open_provider`, which keeps what blocks off the event loop."""
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
         """Raises Refused for settings that cannot work."""
-        if not settings.api_key:
-            raise Refused("This provider needs a key")
-        address = settings.base_url or _ADDRESS
-        if urlsplit(address).scheme not in ("http", "https"):
-            raise Refused("This provider needs an address that begins with http:// or https://")
-        self._settings = settings
-        limit_s = max(settings.limits.first_token_s, settings.limits.silence_s)
-        timeout = httpx.Timeout(limit_s, connect=min(CONNECT_S, limit_s))
+        super().__init__(settings)
         self._client = anthropic.AsyncAnthropic(
-            api_key=settings.api_key, base_url=address, max_retries=0, timeout=timeout, http_client=http
+            api_key=settings.api_key,
+            base_url=address_of(settings, _ADDRESS, needs_key=True),
+            max_retries=0,
+            timeout=timeout_of(settings),
+            http_client=http,
         )
-
-    @property
-    def name(self) -> str:
-        """The name a person gave it."""
-        return self._settings.name
-
-    @property
-    def kind(self) -> str:
-        """Which vendor's manners it has."""
-        return self._settings.kind
-
-    @property
-    def tier(self) -> Tier:
-        """What it may be used for."""
-        return self._settings.tier
-
-    @property
-    def model(self) -> str:
-        """The vendor's name of the model."""
-        return self._settings.model
-
-    def __repr__(self) -> str:
-        """Without the key, which is in the library's client."""
-        return f"<{type(self).__name__} {self._settings!r}>"
 
     def warm_up(self) -> None:
         """Loads what the library loads at its first use; blocks, for a thread."""
         _ = self._client.messages
         self._client.platform_headers()
-
-    async def stream(self, prompt: Prompt, *, trace_id: str, meter: Meter | None = None) -> AsyncGenerator[Delta, None]:
-        """The answer as it comes; raises ProviderError."""
-        meter = meter or Meter()
-        request = self._request(prompt)
-        counted = [request["system"], request["messages"], request.get("tools", [])]
-        meter.prompt_chars = len(json.dumps(counted, ensure_ascii=False, default=str))
-        pieces = self._pieces(request, trace_id, meter)
-        async with aclosing(deltas(pieces, prompt, self._settings.limits, meter)) as answer:
-            async for delta in answer:
-                yield delta
-
-    async def check(self) -> None:
-        """Whether address, key and model are right; raises ProviderError within the limit."""
-        limit_s = self._settings.limits.check_s
-        try:
-            async with asyncio.timeout(limit_s):
-                with _LIBRARY.translated():
-                    await self._client.models.retrieve(self.model)
-        except TimeoutError:
-            raise TimedOut(f"It did not answer a question about itself within {limit_s:g} s") from None
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
         request: dict[str, Any] = {
@@ -125,6 +74,10 @@ class Anthropic:
                     piece = _piece(event, used)
                 yield piece
 
+    async def _check(self) -> None:
+        with _LIBRARY.translated():
+            await self._client.models.retrieve(self.model)
+
 
 class _Used:
     """What the events say about usage; the numbers are cumulative."""
@@ -134,11 +87,11 @@ class _Used:
 
     def after(self, told: dict[str, Any]) -> Usage:
         """The usage as of the event that brought `told`."""
-        self.plain = _count(told.get("input_tokens"), self.plain)
-        self.read = _count(told.get("cache_read_input_tokens"), self.read)
-        self.written = _count(told.get("cache_creation_input_tokens"), self.written)
+        self.plain = count_of(told.get("input_tokens"), self.plain)
+        self.read = count_of(told.get("cache_read_input_tokens"), self.read)
+        self.written = count_of(told.get("cache_creation_input_tokens"), self.written)
         prompt = self.plain + self.read + self.written
-        return Usage(prompt, self.read, _count(told.get("output_tokens"), 0), written_tokens=self.written)
+        return Usage(prompt, self.read, count_of(told.get("output_tokens")), written_tokens=self.written)
 
 
 def _piece(event: dict[str, Any], used: _Used) -> Piece:
@@ -151,7 +104,7 @@ def _piece(event: dict[str, Any], used: _Used) -> Piece:
             piece = Piece(usage=replace(usage, completion_tokens=0, estimated=True))
         case "content_block_start" if event["content_block"]["type"] == "tool_use":
             block = event["content_block"]
-            piece = Piece(tools=(ToolPart(int(event["index"]), _text(block["id"]), _text(block["name"])),))
+            piece = Piece(tools=(ToolPart(int(event["index"]), text_of(block["id"]), text_of(block["name"])),))
         case "content_block_delta":
             piece = _part(int(event["index"]), event["delta"])
         case "message_delta":
@@ -162,23 +115,12 @@ def _piece(event: dict[str, Any], used: _Used) -> Piece:
 def _part(index: int, delta: dict[str, Any]) -> Piece:
     match delta["type"]:
         case "text_delta":
-            return Piece(_text(delta["text"]))
+            return Piece(text_of(delta["text"]))
         case "input_json_delta":
-            return Piece(tools=(ToolPart(index, arguments=_text(delta["partial_json"])),))
+            return Piece(tools=(ToolPart(index, arguments=text_of(delta["partial_json"])),))
         case "thinking_delta":
-            return Piece(thought=_text(delta["thinking"]))
+            return Piece(thought=text_of(delta["thinking"]))
     return Piece()
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a text")
-    return value
-
-
-def _count(value: object, otherwise: int) -> int:
-    """A number of tokens, `otherwise` for nonsense and for what an event does not tell."""
-    return value if isinstance(value, int) and 0 <= value < 1_000_000_000 else otherwise
 
 
 def _system(prompt: Prompt) -> list[dict[str, Any]]:

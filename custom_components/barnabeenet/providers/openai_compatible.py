@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 import json
@@ -14,11 +13,11 @@ import httpx
 import openai
 
 from . import faults
-from .answer import Piece, ToolPart, deltas
-from .base import Delta, Message, Meter, Prompt, Refused, Tier, TimedOut, Tool, Usage
+from .answer import Piece, ToolPart
+from .base import Message, Meter, Prompt, Refused, Tool, Usage
 from .events import events, sent
-from .http import CONNECT_S
 from .settings import MANNERS, Settings
+from .vendor import Vendor, address_of, count_of, text_of, timeout_of
 
 _T = TypeVar("_T")
 
@@ -30,62 +29,19 @@ _CHECK_TOKENS: Final = 16
 _LOAD_S: Final = 300.0
 
 
-class OpenAICompatible:
+class OpenAICompatible(Vendor):
     """A Provider; make it with `open_provider`, which keeps what blocks off the event loop."""
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
         """Raises Refused for settings that cannot work."""
-        self._settings = settings
+        super().__init__(settings)
         self._manners = MANNERS[settings.kind]
         self._client = _client(settings, http)
-
-    @property
-    def name(self) -> str:
-        """The name a person gave it."""
-        return self._settings.name
-
-    @property
-    def kind(self) -> str:
-        """Which vendor's manners it has."""
-        return self._settings.kind
-
-    @property
-    def tier(self) -> Tier:
-        """What it may be used for."""
-        return self._settings.tier
-
-    @property
-    def model(self) -> str:
-        """The vendor's name of the model; Azure's name of the deployment."""
-        return self._settings.model
-
-    def __repr__(self) -> str:
-        """Without the key, which is in the library's client."""
-        return f"<{type(self).__name__} {self._settings!r}>"
 
     def warm_up(self) -> None:
         """Loads what the library loads at its first use; blocks, for a thread."""
         _ = self._client.chat.completions
         self._client.platform_headers()
-
-    async def stream(self, prompt: Prompt, *, trace_id: str, meter: Meter | None = None) -> AsyncGenerator[Delta, None]:
-        """The answer as it comes; raises ProviderError."""
-        meter = meter or Meter()
-        request = self._request(prompt)
-        meter.prompt_chars = _chars(request)
-        pieces = self._pieces(request, trace_id, meter)
-        async with aclosing(deltas(pieces, prompt, self._settings.limits, meter)) as answer:
-            async for delta in answer:
-                yield delta
-
-    async def check(self) -> None:
-        """Whether address, key and model are right; raises ProviderError within the limit."""
-        limit_s = self._settings.limits.check_s
-        try:
-            async with asyncio.timeout(limit_s):
-                await self._check()
-        except TimeoutError:
-            raise TimedOut(f"It did not answer a question about itself within {limit_s:g} s") from None
 
     async def keep_loaded(self) -> None:
         """Has Ollama load the model and keep it for `keep_alive`; its OpenAI interface cannot. May take minutes."""
@@ -157,16 +113,11 @@ class OpenAICompatible:
 
 def _client(settings: Settings, http: httpx.AsyncClient) -> openai.AsyncOpenAI:
     manners = MANNERS[settings.kind]
-    if manners.needs_key and not settings.api_key:
-        raise Refused("This provider needs a key")
-    address = (settings.base_url or manners.base_url or "").rstrip("/")
-    if urlsplit(address).scheme not in ("http", "https"):
-        raise Refused("This provider needs an address that begins with http:// or https://")
-    limit_s = max(settings.limits.first_token_s, settings.limits.silence_s)
+    address = address_of(settings, manners.base_url, needs_key=manners.needs_key).rstrip("/")
     options: dict[str, Any] = {
         "api_key": settings.api_key or "none",
         "max_retries": 0,
-        "timeout": httpx.Timeout(limit_s, connect=min(CONNECT_S, limit_s)),
+        "timeout": timeout_of(settings),
         "http_client": http,
     }
     if settings.kind == "azure_openai" and settings.api_version:
@@ -203,11 +154,6 @@ def _tool(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _chars(request: dict[str, Any]) -> int:
-    """What of a request is counted as tokens."""
-    return len(json.dumps([request["messages"], request.get("tools", [])], ensure_ascii=False, default=str))
-
-
 async def _asked(asked: Awaitable[_T]) -> _T:
     """What a call of the library gives; raises ProviderError."""
     with _LIBRARY.translated():
@@ -242,11 +188,8 @@ def _tool_part(part: dict[str, Any]) -> ToolPart:
 
 
 def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise TypeError("not a text")
-    return value
+    """A text, which may be left out or null."""
+    return "" if value is None else text_of(value)
 
 
 def _usage(chunk: dict[str, Any]) -> Usage | None:
@@ -256,16 +199,11 @@ def _usage(chunk: dict[str, Any]) -> Usage | None:
         return None
     details = told.get("prompt_tokens_details") or {}
     return Usage(
-        _count(told.get("prompt_tokens")),
-        _count(details.get("cached_tokens")),
-        _count(told.get("completion_tokens")),
+        count_of(told.get("prompt_tokens")),
+        count_of(details.get("cached_tokens")),
+        count_of(told.get("completion_tokens")),
         _cost(told.get("cost")),
     )
-
-
-def _count(value: object) -> int:
-    """A number of tokens; nonsense counts as none."""
-    return value if isinstance(value, int) and 0 <= value < 1_000_000_000 else 0
 
 
 def _cost(value: object) -> float | None:
