@@ -20,6 +20,7 @@ class Phrase(Enum):
     DID_YOU_MEAN = "did_you_mean"
     LEFT_ALONE = "left_alone"
     TOO_OFTEN = "too_often"
+    TALKED_OUT = "talked_out"
     TRY_LATER = "try_later"
     MODELS_GONE = "models_gone"
     LOCAL_ONLY = "local_only"
@@ -41,6 +42,7 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.DID_YOU_MEAN: "Did you mean {options}?",
         Phrase.LEFT_ALONE: "Okay, I'll leave it.",
         Phrase.TOO_OFTEN: "That was a lot at once, please give me {seconds} seconds.",
+        Phrase.TALKED_OUT: "We have talked so much that I keep to home commands for the next {minutes} minutes.",
         Phrase.TRY_LATER: "Sorry, I can't remember conversations right now, but home commands still work.",
         Phrase.MODELS_GONE: "Sorry, I can't reach my language model right now, but home commands still work.",
         Phrase.LOCAL_ONLY: "I am set to stay at home, so I can only do home commands.",
@@ -60,6 +62,7 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.DID_YOU_MEAN: "Meintest du {options}?",
         Phrase.LEFT_ALONE: "Gut, ich lasse es.",
         Phrase.TOO_OFTEN: "Das war viel auf einmal, gib mir bitte {seconds} Sekunden.",
+        Phrase.TALKED_OUT: "Wir haben so viel geredet, dass ich die nächsten {minutes} Minuten bei Befehlen fürs Haus bleibe.",
         Phrase.TRY_LATER: "Tut mir leid, ich kann mir Gespräche gerade nicht merken, aber Befehle fürs Haus gehen weiter.",
         Phrase.MODELS_GONE: "Tut mir leid, ich erreiche mein Sprachmodell gerade nicht, aber Befehle fürs Haus gehen weiter.",
         Phrase.LOCAL_ONLY: "Ich soll im Haus bleiben und kann deshalb nur Befehle fürs Haus ausführen.",
@@ -79,6 +82,7 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.DID_YOU_MEAN: "Vouliez-vous dire {options} ?",
         Phrase.LEFT_ALONE: "D'accord, je laisse comme ça.",
         Phrase.TOO_OFTEN: "Cela fait beaucoup à la fois, laissez-moi {seconds} secondes, s'il vous plaît.",
+        Phrase.TALKED_OUT: "Nous avons tant parlé que je m'en tiens aux commandes de la maison pour les {minutes} prochaines minutes.",
         Phrase.TRY_LATER: "Désolé, je ne peux pas retenir de conversation pour l'instant, mais les commandes de la maison marchent toujours.",
         Phrase.MODELS_GONE: "Désolé, je n'arrive pas à joindre mon modèle de langue, mais les commandes de la maison marchent toujours.",
         Phrase.LOCAL_ONLY: "Je dois rester à la maison, je ne fais donc que les commandes de la maison.",
@@ -98,6 +102,7 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.DID_YOU_MEAN: "¿Querías decir {options}?",
         Phrase.LEFT_ALONE: "De acuerdo, lo dejo así.",
         Phrase.TOO_OFTEN: "Eso ha sido mucho de una vez, dame {seconds} segundos, por favor.",
+        Phrase.TALKED_OUT: "Hemos hablado tanto que durante los próximos {minutes} minutos solo haré órdenes de la casa.",
         Phrase.TRY_LATER: "Lo siento, ahora no puedo recordar conversaciones, pero las órdenes de la casa siguen funcionando.",
         Phrase.MODELS_GONE: "Lo siento, ahora no puedo contactar con mi modelo de lenguaje, pero las órdenes de la casa siguen funcionando.",
         Phrase.LOCAL_ONLY: "Debo quedarme en casa, así que solo hago órdenes de la casa.",
@@ -117,6 +122,7 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.DID_YOU_MEAN: "Bedoelde je {options}?",
         Phrase.LEFT_ALONE: "Goed, ik laat het zo.",
         Phrase.TOO_OFTEN: "Dat was veel tegelijk, geef me {seconds} seconden, alsjeblieft.",
+        Phrase.TALKED_OUT: "We hebben zoveel gepraat dat ik het de komende {minutes} minuten bij opdrachten voor het huis houd.",
         Phrase.TRY_LATER: "Sorry, ik kan nu geen gesprekken onthouden, maar opdrachten voor het huis werken nog.",
         Phrase.MODELS_GONE: "Sorry, ik kan mijn taalmodel nu niet bereiken, maar opdrachten voor het huis werken nog.",
         Phrase.LOCAL_ONLY: "Ik moet in huis blijven, dus ik doe alleen opdrachten voor het huis.",

@@ -21,6 +21,7 @@ from .local import Answer, LocalAgent, Memory, answer_locally
 from .mind import LanguageModels, Mind
 from .policy import Spoken
 from .prompt import build
+from .ration import OutOfTokens, RationedModels
 from .route import Route, route
 from .sentences import Phrase, say
 from .validate import ReplyCheck
@@ -214,7 +215,8 @@ class _Turn(Generic[ResponseT]):
         spoken = Spoken(said.text, said.language, said.speaker, session.id, said.area, earlier)
         tools = await self.here.tools()
         policy = self.mind.policy
-        return Interaction(models.chain, tools, lambda call: policy.decide(call, spoken), policy.things)
+        rationed = RationedModels(models.chain, self.mind.limiter, said.device_id)
+        return Interaction(rationed, tools, lambda call: policy.decide(call, spoken), policy.things)
 
     async def _words(self, interaction: Interaction, way: Route, session: Session) -> AsyncGenerator[str, None]:
         """The sentences; when they end, or nobody listens any more, what the turn leaves behind. Never raises."""
@@ -236,20 +238,23 @@ class _Turn(Generic[ResponseT]):
     async def _words_or_excuse(
         self, interaction: Interaction, way: Route, session: Session
     ) -> AsyncGenerator[str, None]:
-        phrase: Phrase | None = None
+        phrase, minutes = None, 0
         try:
             async with aclosing(self._model_words(interaction, way, session)) as sentences:
                 async for sentence in sentences:
                     yield sentence
         except AllProvidersFailed as failure:
             phrase, self.error = Phrase.MODELS_GONE, str(failure)
+        except OutOfTokens as short:
+            phrase, self.error = Phrase.TALKED_OUT, "more than tokens"
+            minutes = max(2, math.ceil(short.retry_after_s / 60))
         except _UnfinishedError:
             phrase, self.error = Phrase.UNFINISHED, "unfinished"
         except Exception:
             _LOGGER.exception("Turn %s failed", self.context.trace_id)
             phrase, self.error = Phrase.FAILED, "failed"
         if phrase is not None:
-            yield say(phrase, self.said.language)
+            yield say(phrase, self.said.language, minutes=minutes)
 
     async def _model_words(self, interaction: Interaction, way: Route, session: Session) -> AsyncGenerator[str, None]:
         said, context = self.said, self.context

@@ -247,6 +247,42 @@ async def test_who_says_too_much_is_told_when_to_go_on(world: World) -> None:
     assert await world.talk("turn on the light", device_id="bedroom") == DONE.speech
 
 
+async def test_who_has_talked_away_the_hour_is_told_when_to_go_on_and_commands_go_on(world: World) -> None:
+    limiter = world.mind.limiter = MemoryLimiter(LimitTable(Limits(tokens_per_hour=10_000)), clock=lambda: 0.0)
+    world.model.answers = [words("Ada."), words("Hers."), words("Ours.")]
+    await world.talk("who was Ada Lovelace")
+    verdict = await limiter.admit("kitchen")
+    assert verdict.remaining_tokens == 10_000 - 110  # what the answer took, not what was reserved for it
+    held = await limiter.reserve("kitchen", 9_800)
+    assert await world.talk("whose was the engine") == say(Phrase.TALKED_OUT, "en", minutes=60)
+    assert world.context.error == "more than tokens"
+    assert len(world.model.prompts) == 1
+    world.home.sentences["turn on the light"] = DONE
+    assert await world.talk("turn on the light") == DONE.speech
+    assert await world.talk("whose was the engine", device_id="bedroom") == "Hers."
+    assert held.ticket is not None
+    await limiter.settle("kitchen", held.ticket, 0)
+    assert await world.talk("and whose is it now") == "Ours."
+
+
+async def test_a_question_that_nobody_answered_costs_no_tokens(world: World) -> None:
+    limiter = world.mind.limiter = MemoryLimiter(LimitTable(Limits(tokens_per_hour=10_000)))
+    world.model.answers = [[Unreachable("nobody there")]]
+    await world.talk("who was Ada Lovelace")
+    assert (await limiter.admit("kitchen")).remaining_tokens == 10_000
+
+
+async def test_an_answer_that_is_left_stays_reserved(world: World) -> None:
+    limiter = world.mind.limiter = MemoryLimiter(LimitTable(Limits(tokens_per_hour=10_000)))
+    world.model.answers = [words("One. ", "Two. ", "Three.")]
+    reply = await world.say("count")
+    assert reply.words is not None
+    async for _ in reply.words:
+        break
+    await reply.words.aclose()
+    assert (await limiter.admit("kitchen")).remaining_tokens < 10_000 - 110
+
+
 async def test_a_failure_is_logged_and_answered(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.home.failure = RuntimeError("the registry is on fire")
     with caplog.at_level(logging.ERROR):
