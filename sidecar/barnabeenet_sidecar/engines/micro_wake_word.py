@@ -81,10 +81,10 @@ class MicroWakeWordStream:
         self._frontend = create_frontend()
         self._take: Callable[[Any, bytes], tuple[list[float], int]] = process_samples
         # One that several wake words share is made once.
-        levels: dict[tuple[float, int], tuple[Levels, list[_Listener]]] = {}
+        levels: dict[Levels, list[_Listener]] = {}
         for word in words:
-            levels.setdefault(word.network.levels.key, (word.network.levels, []))[1].append(_Listener(word))
-        self._listeners = list(levels.values())
+            levels.setdefault(word.network.levels, []).append(_Listener(word))
+        self._listeners = list(levels.items())
         self._rest = b""
         self._heard_ms = _WINDOW_MS - _STEP_MS - _LEAD_IN_MS
         self._trigger = Trigger()
@@ -137,7 +137,7 @@ class MicroWakeWordStream:
             features += take(frontend, audio[start : start + _STEP_BYTES])[0]
         sure: dict[int, str] = {}
         for levels, listeners in self._listeners:
-            quantised = bytes(map(levels.__getitem__, features))
+            quantised = levels.of(features)
             for listener in listeners:
                 for at in listener.hears(quantised):
                     sure.setdefault(at, listener.name)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import ctypes
 from ctypes import c_char_p, c_float, c_int8, c_int32, c_size_t, c_uint8, c_void_p
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 import weakref
+
+import numpy as np
 
 _OK: Final = 0
 _UINT8: Final = 3
@@ -43,18 +47,16 @@ def _declared(path: Path) -> ctypes.CDLL:
     return library
 
 
-class Levels(dict[float, int]):
-    """The byte that stands for a value in a network's 8-bit input; made when first asked for."""
+@dataclass(frozen=True)
+class Levels:
+    """The bytes that stand for values in a network's 8-bit input."""
 
-    def __init__(self, scale: float, zero_point: int) -> None:
-        super().__init__()
-        self.key = scale, zero_point
+    scale: float
+    zero_point: int
 
-    def __missing__(self, value: float) -> int:
-        # Ties go to the even number, as numpy and the trainer of the models have it.
-        scale, zero_point = self.key
-        level = self[value] = round(value / scale + zero_point) & 0xFF
-        return level
+    def of(self, values: Sequence[float]) -> bytes:
+        """A byte for each value; ties go to the even number, as numpy and the trainer of the models have it."""
+        return np.rint(np.array(values) / self.scale + self.zero_point).astype(np.int16).astype(np.uint8).tobytes()
 
 
 class NetworkModel:
