@@ -36,8 +36,8 @@ ROOT = Path(__file__).parent.parent.parent
 RECORDINGS = Path(os.environ.get("BARNABEENET_RECORDINGS", ROOT.parent / "shared" / "audio"))
 STREAMS = 48
 SECONDS = 60.0
-# Home Assistant cuts what its satellites send into pieces of 10 ms; the integration sends six of them in a frame.
-CHUNK_MS = 60
+# Home Assistant cuts what its satellites send into pieces of 10 ms; the integration sends twelve of them in a frame.
+CHUNK_MS = 120
 SETTLE_S = 3.0
 READY_S = 60.0
 # A stream lags when an answer comes later than this.

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 SAMPLE_RATE_HZ: Final = 16_000
 SAMPLE_BYTES: Final = 2
-PIECE_MS: Final = 100
+PIECE_MS: Final = 120
 PIECE_BYTES: Final = SAMPLE_RATE_HZ * SAMPLE_BYTES * PIECE_MS // 1000
 
 ItemT = TypeVar("ItemT")

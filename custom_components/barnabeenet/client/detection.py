@@ -15,9 +15,9 @@ from .audio import PIECE_MS, SAMPLE_BYTES, SAMPLE_RATE_HZ, Pieces
 from .connection import Connection
 from .pool import Pool
 
-# Home Assistant cuts audio into 10 ms, and a frame costs both sides the same whatever is in it. A model looks at two
+# Home Assistant cuts audio into 10 ms, and a frame costs both sides the same whatever is in it. A model looks at four
 # steps of 30 ms in so much.
-GATHERED_MS: Final = 60
+GATHERED_MS: Final = 120
 _GATHERED_BYTES: Final = SAMPLE_RATE_HZ * SAMPLE_BYTES * GATHERED_MS // 1000
 
 

@@ -8,22 +8,22 @@ import numpy as np
 
 from .base import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
-# Two steps of a wake word's network.
-BLOCK_MS: Final = 60
+# What Home Assistant sends at a time, four steps of a wake word's network.
+BLOCK_MS: Final = 120
 BLOCK_BYTES: Final = BLOCK_MS * SAMPLE_RATE_HZ // 1000 * SAMPLE_BYTES
 # No speech keeps one level for so long, not within so little; the noise of a room does.
 _STEADY_BLOCKS: Final = 1_500 // BLOCK_MS
 _STEADY_RATIO: Final = 10 ** (3.0 / 10)
 # Above the loudest of those blocks. With it words are heard down to where their noise is as loud as they are.
-_LOUDER_RATIO: Final = 10 ** (0.5 / 10)
+_LOUDER_RATIO: Final = 10 ** (0.7 / 10)
 # A room that grows louder over seconds does not wake anybody.
-_FLOOR_BLOCKS: Final = 64
+_FLOOR_BLOCKS: Final = 32
 # Of the last bit, so that digital silence has a level too.
 _LEAST_POWER: Final = 1.0
 
 
 class QuietGate:
-    """Watches one stream of 16 kHz audio in blocks of 60 ms."""
+    """Watches one stream of 16 kHz audio in blocks of 120 ms."""
 
     def __init__(self) -> None:
         self.is_quiet = False

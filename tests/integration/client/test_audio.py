@@ -20,7 +20,7 @@ def test_any_chunks_come_out_as_whole_samples_in_order_and_short_enough(chunks: 
 
 
 def test_a_piece_holds_100_ms() -> None:
-    assert PIECE_BYTES == 16_000 * 2 // 10
+    assert PIECE_BYTES == 16_000 * 2 * 12 // 100
 
 
 async def test_reading_closes_a_stream_that_can_be_closed() -> None:

@@ -71,8 +71,8 @@ async def test_a_wake_word_is_heard_with_its_time(sidecar, script, microphone) -
     await microphone.hear_out(task, 10)
     heard = await task
     assert heard is not None
-    # Frames are sent six at a time, dated as the first of them.
-    assert (heard.name, heard.timestamp_ms) == ("okay_nabu", 70)
+    # Frames are sent twelve at a time, dated as the first of them.
+    assert (heard.name, heard.timestamp_ms) == ("okay_nabu", 130)
     request = next(event for event in script.heard if event.type == "detect")
     assert request.data == {"names": ["okay_nabu"], "context": {"trace_id": "trace-1"}}
 
@@ -95,7 +95,7 @@ async def test_no_frame_is_lost_and_none_comes_twice_around_the_wake_word(sideca
             for at in range(0, len(chunk.payload), len(FRAME))
         ]
 
-    assert 1 <= len(queued) <= 6
+    assert 1 <= len(queued) <= 12
     await script.until(lambda: len(sent() + queued + rest) >= len(said))
     assert sent() + queued + rest == said
     assert not microphone.cancelled
@@ -122,14 +122,14 @@ async def test_short_frames_are_gathered_and_the_last_of_them_sent_at_the_end(si
 
     script.on["detect"] = listen
     task = listening(sidecar, microphone)
-    microphone.say(*range(1000, 1150, 10))
+    microphone.say(*range(1000, 1270, 10))
     microphone.end()
     await task
     chunks = [event for event in script.heard if event.type == "audio-chunk"]
     assert [(chunk.data["timestamp"], len(chunk.payload)) for chunk in chunks] == [
-        (1000, 6 * 320),
-        (1060, 6 * 320),
-        (1120, 3 * 320),
+        (1000, 12 * 320),
+        (1120, 12 * 320),
+        (1240, 3 * 320),
     ]
 
 
@@ -140,14 +140,14 @@ async def test_a_long_frame_is_cut_and_dated(sidecar, script, microphone) -> Non
 
     script.on["detect"] = listen
     task = listening(sidecar, microphone)
-    microphone.frames.put_nowait((bytes(3200 * 2 + 320), 1000))
+    microphone.frames.put_nowait((bytes(3840 * 2 + 320), 1000))
     microphone.end()
     await task
     chunks = [event for event in script.heard if event.type == "audio-chunk"]
     assert [(chunk.data["timestamp"], len(chunk.payload)) for chunk in chunks] == [
-        (1000, 3200),
-        (1100, 3200),
-        (1200, 320),
+        (1000, 3840),
+        (1120, 3840),
+        (1240, 320),
     ]
 
 
@@ -155,7 +155,7 @@ async def test_when_the_pipeline_is_stopped_nothing_waits_for_audio_that_may_nev
     sidecar, script, microphone
 ) -> None:
     task = listening(sidecar, microphone)
-    microphone.say(*range(10, 70, 10))
+    microphone.say(*range(10, 130, 10))
     await script.until(lambda: script.count("audio-chunk") == 1)
     task.cancel()
     await asyncio.wait({task}, timeout=2)
@@ -198,7 +198,7 @@ async def test_what_the_audio_raises_after_the_wake_word_comes_out(sidecar, scri
         given_back.set()
 
     async def aborted() -> AsyncIterator[tuple[bytes, int]]:
-        for time_ms in range(10, 130, 10):
+        for time_ms in range(10, 250, 10):
             yield FRAME, time_ms
         await given_back.wait()
         raise LookupError("the pipeline was aborted")

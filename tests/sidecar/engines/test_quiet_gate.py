@@ -62,17 +62,17 @@ def test_people_who_speak_are_never_quiet(recordings: Path) -> None:
 def test_what_is_a_decibel_and_a_half_louder_ends_the_quiet_at_once() -> None:
     gate = QuietGate()
     assert watched(gate, hiss(5, -60))[-1]
-    assert watched(gate, hiss(0.06, -58.5, seed=1)) == [False]
+    assert watched(gate, hiss(BLOCK_MS / 1000, -58.5, seed=1)) == [False]
     assert not any(watched(gate, hiss(1.4, -60, seed=2)))
 
 
 @pytest.mark.parametrize("tone_hz", [120, 3_000])
 def test_a_tone_ends_the_quiet_of_a_room_that_rumbles_or_hisses(tone_hz: int) -> None:
     gate = QuietGate()
-    room = hiss(5.06, -60)
-    tone = np.sin(2 * np.pi * tone_hz * np.arange(960) / RATE_HZ) * room.std()
+    room = hiss(5 + BLOCK_MS / 1000, -60)
+    tone = np.sin(2 * np.pi * tone_hz * np.arange(BLOCK_BYTES // 2) / RATE_HZ) * room.std()
     assert watched(gate, room[: 5 * RATE_HZ])[-1]
-    assert watched(gate, room[5 * RATE_HZ :][:960] + tone) == [False]
+    assert watched(gate, room[5 * RATE_HZ :][: BLOCK_BYTES // 2] + tone) == [False]
 
 
 def test_a_room_that_grows_louder_over_a_minute_stays_quiet() -> None:
