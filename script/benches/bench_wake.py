@@ -4,6 +4,9 @@ Figures without a suffix are of a household: the noise of a room, two stretches 
 and one wake word a minute. Those ending in `_speech` are of talk without end on every stream, with a wake word every
 half minute. A third of the rooms is a recording that is never quiet, the others are steady noise of -68 to -48 dBFS.
 CPU is that of the sidecar and its children, of one core; its clients run in a process of their own.
+
+Where the program wyoming-openwakeword is on the path, or --peer names it, the same household is played to it as well:
+figures ending in `_peer`, against `core_percent` and its like.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 import json
 import os
 from pathlib import Path
+import shutil
 import socket
 from statistics import median
 import sys
@@ -42,6 +46,8 @@ SETTLE_S = 3.0
 READY_S = 60.0
 # A stream lags when an answer comes later than this.
 LAG_MAX_MS = 500.0
+# What wyoming-openwakeword calls our wake words.
+PEER_WORDS = {"okay_nabu": "ok_nabu", "hey_jarvis": "hey_jarvis", "hey_mycroft": "hey_mycroft", "alexa": "alexa"}
 # A detection belongs to a word when it comes from its middle on until so long after its end.
 HEARD_UNTIL_MS = 1_500.0
 # The gate moves the steps of the network: a word may be heard a step earlier than by the bare package.
@@ -59,11 +65,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A sidecar that serves."""
+    """A sidecar that serves, or a peer, which knows no token."""
 
     process: psutil.Process
     port: int
-    token: str
+    token: str | None
 
     def cpu_s(self) -> float:
         """User and system time of the process and its children so far."""
@@ -81,19 +87,35 @@ class Sidecar:
 async def sidecar(folder: Path) -> AsyncIterator[Sidecar]:
     """A real sidecar as a user starts it, stopped when the block is left; raises ProcessFailed."""
     port, http_port = _free_port(), _free_port()
-    log = (folder / "sidecar.out").open("wb")
     settings = {"HOST": "127.0.0.1", "PORT": str(port), "HTTP_PORT": str(http_port), "DATA_DIR": str(folder / "data")}
     environment = os.environ | {f"BARNABEENET_{name}": value for name, value in settings.items()}
     # A configuration of this machine's own user is none of the bench's business.
     environment["XDG_CONFIG_HOME"] = str(folder / "config")
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "barnabeenet_sidecar", "serve", stdout=log, stderr=log, env=environment
-    )
-    log.close()
-    try:
-        await _until_listening(child, port, folder / "sidecar.out")
+    command = [sys.executable, "-m", "barnabeenet_sidecar", "serve"]
+    async with _serving(command, environment, port, folder / "sidecar.out") as process:
         token = (folder / "data" / "token").read_text(encoding="utf-8").strip()
-        yield Sidecar(psutil.Process(child.pid), port, token)
+        yield Sidecar(process, port, token)
+
+
+@asynccontextmanager
+async def peer(program: str, folder: Path) -> AsyncIterator[Sidecar]:
+    """wyoming-openwakeword as its users start it, with its models loaded; raises ProcessFailed."""
+    port = _free_port()
+    preload = [option for name in PEER_WORDS.values() for option in ("--preload-model", name)]
+    command = [program, "--uri", f"tcp://127.0.0.1:{port}", *preload]
+    async with _serving(command, dict(os.environ), port, folder / "peer.out") as process:
+        yield Sidecar(process, port, None)
+
+
+@asynccontextmanager
+async def _serving(
+    command: list[str], environment: dict[str, str], port: int, out: Path
+) -> AsyncIterator[psutil.Process]:
+    with out.open("wb") as log:
+        child = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, env=environment)
+    try:
+        await _until_listening(child, port, out)
+        yield psutil.Process(child.pid)
     finally:
         if child.returncode is None:
             child.terminate()
@@ -111,7 +133,11 @@ async def _until_listening(child: asyncio.subprocess.Process, port: int, log: Pa
         else:
             writer.transport.abort()
             return
-    raise ProcessFailed("the sidecar did not get ready:\n" + log.read_text(encoding="utf-8", errors="replace")[-2000:])
+    raise ProcessFailed(f"{log.stem} did not get ready:\n" + _tail(log))
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-2000:]
 
 
 async def play(on: Sidecar, streams: list[Mixed], folder: Path, *, chunk_ms: int, seconds: float) -> Cost:
@@ -120,7 +146,7 @@ async def play(on: Sidecar, streams: list[Mixed], folder: Path, *, chunk_ms: int
     for file, mixed in zip(files, streams, strict=True):
         file.write_bytes(mixed.pcm)
     plan = {"port": on.port, "token": on.token, "chunk_ms": chunk_ms, "files": [str(file) for file in files]}
-    plan["words"] = [mixed.word for mixed in streams]
+    plan["words"] = [mixed.word if on.token else PEER_WORDS[mixed.word] for mixed in streams]
     clients = await asyncio.create_subprocess_exec(
         sys.executable,
         Path(__file__).parent / "wake_clients.py",
@@ -246,8 +272,8 @@ async def false_accepts(folder: Path) -> dict[str, float]:
     return {"read_speech_minutes": round(samples / wake_audio.RATE_HZ / 60, 1), "read_speech_false_accepts": accepts}
 
 
-async def bench(*, streams: int, seconds: float, chunk_ms: int) -> dict[str, float]:
-    """Runs both mixes; returns the figures. Raises ProcessFailed."""
+async def bench(*, streams: int, seconds: float, chunk_ms: int, peer_program: str | None) -> dict[str, float]:
+    """Runs both mixes, and the household with the peer; returns the figures. Raises ProcessFailed."""
     if not (RECORDINGS / "manifest.tsv").is_file():
         raise ProcessFailed(f"no recordings in {RECORDINGS}: set BARNABEENET_RECORDINGS")
     source = wake_audio.material(RECORDINGS)
@@ -265,6 +291,15 @@ async def bench(*, streams: int, seconds: float, chunk_ms: int) -> dict[str, flo
                 cost = await play(on, mixed, folder, chunk_ms=chunk_ms, seconds=seconds)
                 note(f"{streams} streams of {suffix.removeprefix('_') or 'a household'} for {seconds:g} s")
                 found |= judge(mixed, cost, suffix)
+        if peer_program is not None:
+            async with peer(peer_program, folder) as on:
+                mixed = [mixes[""](source, seed) for seed in range(streams)]
+                cost = await play(on, mixed, folder, chunk_ms=chunk_ms, seconds=seconds)
+                note(f"{streams} streams of a household for {seconds:g} s against {Path(peer_program).name}")
+                found |= judge(mixed, cost, "_peer")
+            if not found["words_heard_peer"]:
+                # A broken install answers every stream in time and costs nothing.
+                raise ProcessFailed("the peer heard no word at all; it says:\n" + _tail(folder / "peer.out"))
     return found | await false_accepts(RECORDINGS)
 
 
@@ -278,6 +313,7 @@ def _free_port() -> int:
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--streams", type=int, default=STREAMS, help="how many at once (%(default)s)")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each mix plays (%(default)s)")
+    parser.add_argument("--peer", metavar="PROGRAM", help="wyoming-openwakeword, where it is not on the path")
     parser.add_argument("--chunk-ms", type=int, default=CHUNK_MS, help="audio in one frame (%(default)s)")
 
 
@@ -287,7 +323,12 @@ def main() -> int:
         "wake",
         __doc__,
         _options,
-        lambda asked: bench(streams=asked.streams, seconds=asked.seconds, chunk_ms=asked.chunk_ms),
+        lambda asked: bench(
+            streams=asked.streams,
+            seconds=asked.seconds,
+            chunk_ms=asked.chunk_ms,
+            peer_program=asked.peer or shutil.which("wyoming-openwakeword"),
+        ),
     )
 
 

@@ -69,7 +69,7 @@ def test_a_stream_whose_answers_come_late_lags(changes: dict[str, object], laggi
 async def test_the_whole_bench_short(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_wake, "RECORDINGS", recordings)
     monkeypatch.setattr(wake_audio, "READ_SPEECH", ("psx",))
-    found = await bench_wake.bench(streams=3, seconds=8, chunk_ms=60)
+    found = await bench_wake.bench(streams=3, seconds=8, chunk_ms=120, peer_program=None)
     assert found["streams"] == 3
     assert found["lagging"] == found["lagging_speech"] == 0
     assert 0 < found["core_percent"] < 100
@@ -81,4 +81,4 @@ async def test_the_whole_bench_short(recordings: Path, monkeypatch: pytest.Monke
 async def test_without_recordings_it_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_wake, "RECORDINGS", tmp_path)
     with pytest.raises(ProcessFailed, match="BARNABEENET_RECORDINGS"):
-        await bench_wake.bench(streams=1, seconds=5, chunk_ms=60)
+        await bench_wake.bench(streams=1, seconds=5, chunk_ms=120, peer_program=None)
