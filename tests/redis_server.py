@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 import shutil
 import signal
-import socket
 
 import pytest
+
+from script.home.process import free_port
 
 PROGRAM = shutil.which("redis-server")
 _START_S = 20.0
@@ -21,9 +22,7 @@ class RedisServer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
 
     @property
     def url(self) -> str:

@@ -20,14 +20,13 @@ import json
 import os
 from pathlib import Path
 import shutil
-import socket
 from statistics import median
 import sys
 from tempfile import TemporaryDirectory
 import time
 from typing import Any
 
-from home.process import ProcessFailed
+from home.process import ProcessFailed, free_port
 import psutil
 
 from barnabeenet_sidecar.engines.micro_wake_word import MicroWakeWord
@@ -86,7 +85,7 @@ class Sidecar:
 @asynccontextmanager
 async def sidecar(folder: Path) -> AsyncIterator[Sidecar]:
     """A real sidecar as a user starts it, stopped when the block is left; raises ProcessFailed."""
-    port, http_port = _free_port(), _free_port()
+    port, http_port = free_port(), free_port()
     settings = {"HOST": "127.0.0.1", "PORT": str(port), "HTTP_PORT": str(http_port), "DATA_DIR": str(folder / "data")}
     environment = os.environ | {f"BARNABEENET_{name}": value for name, value in settings.items()}
     # A configuration of this machine's own user is none of the bench's business.
@@ -100,7 +99,7 @@ async def sidecar(folder: Path) -> AsyncIterator[Sidecar]:
 @asynccontextmanager
 async def peer(program: str, folder: Path) -> AsyncIterator[Sidecar]:
     """wyoming-openwakeword as its users start it, with its models loaded; raises ProcessFailed."""
-    port = _free_port()
+    port = free_port()
     preload = [option for name in PEER_WORDS.values() for option in ("--preload-model", name)]
     command = [program, "--uri", f"tcp://127.0.0.1:{port}", *preload]
     async with _serving(command, dict(os.environ), port, folder / "peer.out") as process:
@@ -301,13 +300,6 @@ async def bench(*, streams: int, seconds: float, chunk_ms: int, peer_program: st
                 # A broken install answers every stream in time and costs nothing.
                 raise ProcessFailed("the peer heard no word at all; it says:\n" + _tail(folder / "peer.out"))
     return found | await false_accepts(RECORDINGS)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _options(parser: argparse.ArgumentParser) -> None:

@@ -7,13 +7,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import contextlib
 import os
 from pathlib import Path
+import secrets
 import signal
 import socket
-from typing import Self
+from typing import Final, Self
 
 import aiohttp
 
 _AGAIN_S = 0.05
+# Below those that systems give to whoever asks for any port, so that nobody is given ours before we listen on it.
+_PORTS: Final = range(20_000, 32_000)
 
 
 class ProcessFailed(Exception):
@@ -21,11 +24,13 @@ class ProcessFailed(Exception):
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that nobody listens on now; raises OSError when there is none."""
+    for _ in _PORTS:
+        port = _PORTS[secrets.randbelow(len(_PORTS))]
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port from {_PORTS.start} to {_PORTS.stop} is free")
 
 
 def child_environment(added: Mapping[str, str]) -> dict[str, str]:
