@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 import time
 from typing import Final, NamedTuple, Self
 
@@ -30,9 +30,12 @@ __all__ = ["Backlog", "Embedder", "Found", "Memories", "Memory", "Visibility"]
 
 RECALL_MAX: Final = 50
 PAGE_MAX: Final = 500
-# How far down each way looks, and how little a place further down counts.
+# How far down each way looks.
 CANDIDATES: Final = 30
-_RANK_DAMPING: Final = 60
+# Of a question whose words are all there, beside a similarity of 1 at most; measured by `script/bench memory`.
+_WORDS_WEIGHT: Final = 0.3
+# How near such a one is as a rule: for those that the model has not read yet.
+_LIKELY: Final = 0.7
 # Sentences that have nothing to do with each other are nearer than this by chance only.
 NEAR_LEAST: Final = 0.2
 # Forgotten while it was looked for.
@@ -125,17 +128,15 @@ class Memories:
         """What answers a question best, of what the speaker may see, the best first; raises StateError."""
         query = query[:QUERY_MAX_CHARS]
         only = None if kinds is None else tuple(sorted(set(kinds)))
-        by_words, by_meaning = await asyncio.gather(
+        covered, by_meaning = await asyncio.gather(
             self._database.look(rows.by_words(query, speaker, CANDIDATES, only)), self._nearest(query, speaker, only)
         )
-        similarities = {near.id: near.similarity for near in by_meaning.near}
-        order = merged(by_words, list(similarities))[: min(limit, RECALL_MAX) + _GONE_MEANWHILE]
-        unmeasured = [number for number in order if number not in similarities]
-        found, measured = await asyncio.gather(
-            self._database.look(rows.fetch(order, speaker, only)), self._measured(by_meaning, unmeasured)
-        )
+        near = {each.id: each.similarity for each in by_meaning.near}
+        similarities = near | await self._measured(by_meaning, [number for number in covered if number not in near])
+        order = ranked(covered, similarities)[: min(limit, RECALL_MAX) + _GONE_MEANWHILE]
+        found = await self._database.look(rows.fetch(order, speaker, only))
         return [
-            Found(found[number], (similarities | measured).get(number, 0.0), _how(number, by_words, similarities))
+            Found(found[number], similarities.get(number, 0.0), _how(number, covered, near))
             for number in order
             if number in found
         ][: min(limit, RECALL_MAX)]
@@ -205,13 +206,18 @@ class _ByMeaning(NamedTuple):
     near: list[Near]
 
 
-def merged(*ways: Sequence[int]) -> list[int]:
-    """Reciprocal rank fusion: the numbers by their places in all lists, the newer first among equals."""
-    scores: dict[int, float] = {}
-    for way in ways:
-        for place, number in enumerate(way, start=1):
-            scores[number] = scores.get(number, 0.0) + 1 / (_RANK_DAMPING + place)
-    return sorted(scores, key=lambda number: (-scores[number], -number))
+def ranked(covered: Mapping[int, float], similarities: Mapping[int, float]) -> list[int]:
+    """The numbers by how much of the question's words they have and how near they are, the newer first among equals.
+
+    Not by their places in both lists: next to a question without a telling word in common, the first of the words' list
+    is as good as any. That part is squared, so that the few words of chance weigh little and a name or a code decides.
+    """
+
+    def score(number: int) -> float:
+        part = covered.get(number, 0.0)
+        return similarities.get(number, _LIKELY * part) + _WORDS_WEIGHT * part**2
+
+    return sorted({**covered, **similarities}, key=lambda number: (-score(number), -number))
 
 
 def _how(number: int, by_words: Collection[int], by_meaning: Collection[int]) -> frozenset[How]:

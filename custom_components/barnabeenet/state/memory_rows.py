@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from math import log
 import sqlite3
 from typing import Final, NamedTuple
 
@@ -121,25 +122,36 @@ def fetch(
 
 def by_words(
     query: str, speaker: str | None, limit: int, kinds: Collection[str] | None
-) -> Callable[[sqlite3.Connection], list[int]]:
-    """The numbers of what has words of the query, the best first; words that too many have count where no others are."""
+) -> Callable[[sqlite3.Connection], dict[int, float]]:
+    """The numbers of what has words of the query, the best first, with the part of the query that they cover (0 to 1).
+
+    A rare word covers more of it than a usual one; those that too many memories have count where no others are.
+    """
     words = words_of(query)
     ranked = f"""
-    SELECT id FROM (
+    SELECT id, -score AS score FROM (
         SELECT m.id, memories_words.rank AS score FROM memories_words JOIN memories AS m ON m.id = memories_words.rowid
         WHERE memories_words MATCH ? AND {_VISIBLE}{_of_kinds(kinds)}
         ORDER BY memories_words.rowid DESC LIMIT {RANKED_MAX}
-    ) ORDER BY score, id DESC LIMIT ?
+    ) ORDER BY score DESC, id DESC LIMIT ?
     """  # noqa: S608 - ours
 
-    def job(connection: sqlite3.Connection) -> list[int]:
-        rare = [word for word in words if _count(connection, word) < RANKED_MAX]
-        if not words:
-            return []
-        rows = connection.execute(ranked, (any_of(rare or words), speaker, *(kinds or ()), limit))
-        return [row["id"] for row in rows]
+    def job(connection: sqlite3.Connection) -> dict[int, float]:
+        counts = {word: _count(connection, word) for word in words}
+        rare = [word for word, count in counts.items() if count < RANKED_MAX] or words
+        if not rare:
+            return {}
+        ((rows,),) = connection.execute("SELECT COALESCE(MAX(id), 0) FROM memories").fetchall()
+        whole = sum(_weight(counts[word], rows) for word in rare)
+        found = connection.execute(ranked, (any_of(rare), speaker, *(kinds or ()), limit))
+        return {row["id"]: min(1.0, row["score"] / whole) for row in found}
 
     return job
+
+
+def _weight(count: int, rows: int) -> float:
+    """How much a word tells: what bm25 of FTS5 gives to one that is in a text of middling length."""
+    return max(1e-6, log((max(rows, count) - count + 0.5) / (count + 0.5)))
 
 
 def _count(connection: sqlite3.Connection, word: str) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from custom_components.barnabeenet.state.database import Database
 from custom_components.barnabeenet.state.errors import Unavailable
-from custom_components.barnabeenet.state.memories import Found, Memories, merged
+from custom_components.barnabeenet.state.memories import Found, Memories, ranked
 from custom_components.barnabeenet.state.memory_rows import RANKED_MAX
 
 from .conftest import Reader
@@ -330,7 +330,10 @@ async def test_rare_words_lead_to_what_common_ones_would_bury(wordy: Memories, d
     assert len(await wordy.recall("school", speaker="anna")) == 5
 
 
-def test_what_both_ways_find_comes_first() -> None:
-    assert merged([1, 2, 3], [4, 2, 5]) == [2, 4, 1, 5, 3]
-    assert merged([], [7, 8]) == [7, 8]
-    assert merged([], []) == []
+def test_a_name_decides_and_words_of_chance_do_not() -> None:
+    assert ranked({1: 1.0, 2: 0.3}, {1: 0.3, 2: 0.3, 3: 0.5}) == [1, 3, 2]
+    # Not read yet, so nobody knows how near it is.
+    assert ranked({1: 1.0, 2: 0.2}, {3: 0.5}) == [1, 3, 2]
+    assert ranked({}, {7: 0.5, 8: 0.5}) == [8, 7]
+    assert ranked({7: 0.1, 8: 0.9}, {}) == [8, 7]
+    assert ranked({}, {}) == []
