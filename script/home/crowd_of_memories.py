@@ -2,23 +2,110 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from random import Random
 
-_PEOPLE = (
-    "Adele Bastian Cosima Darius Elin Fabian Greta Hannes Imke Jasper Kirsten Leander Mirja Niklas Odile Pascal Ronja Silvan "
-    "Thea Ulrich Valeska Wendelin Xenia Yorick Zora Anselm Birte Constantin Dorothea Emil Friederike Gernot Hilde Ivo"
-).split()
-_SURNAMES = (
-    "Abendroth Brockmann Castellano Dierksen Eisenhut Falkenberg Grunewald Hollander Iversen Jablonski Kowalczyk Lachner "
-    "Montague Nordquist Oberhofer Petrossian Quast Rosenbaum Steinmetz Tiedemann Urquhart Vandenberg Wieland Zimmerli"
-).split()
-_THINGS = (
-    "drill tent kettle blanket projector raclette toaster sledge lantern trolley cooler hammock guitar tripod globe juicer "
-    "easel wok loom anvil kayak"
-).split()
-_PLACES = "attic cellar garage shed study hallway pantry porch barn loft nursery".split()
-_FOODS = "kale rhubarb lentils olives anchovies coriander beetroot liver aniseed marzipan capers tripe".split()
+_PEOPLE = [
+    "Adele",
+    "Bastian",
+    "Cosima",
+    "Darius",
+    "Elin",
+    "Fabian",
+    "Greta",
+    "Hannes",
+    "Imke",
+    "Jasper",
+    "Kirsten",
+    "Leander",
+    "Mirja",
+    "Niklas",
+    "Odile",
+    "Pascal",
+    "Ronja",
+    "Silvan",
+    "Thea",
+    "Ulrich",
+    "Valeska",
+    "Wendelin",
+    "Xenia",
+    "Yorick",
+    "Zora",
+    "Anselm",
+    "Birte",
+    "Constantin",
+    "Dorothea",
+    "Emil",
+    "Friederike",
+    "Gernot",
+    "Hilde",
+    "Ivo",
+]
+_SURNAMES = [
+    "Abendroth",
+    "Brockmann",
+    "Castellano",
+    "Dierksen",
+    "Eisenhut",
+    "Falkenberg",
+    "Grunewald",
+    "Hollander",
+    "Iversen",
+    "Jablonski",
+    "Kowalczyk",
+    "Lachner",
+    "Montague",
+    "Nordquist",
+    "Oberhofer",
+    "Petrossian",
+    "Quast",
+    "Rosenbaum",
+    "Steinmetz",
+    "Tiedemann",
+    "Urquhart",
+    "Vandenberg",
+    "Wieland",
+    "Zimmerli",
+]
+_THINGS = [
+    "drill",
+    "tent",
+    "kettle",
+    "blanket",
+    "projector",
+    "raclette",
+    "toaster",
+    "sledge",
+    "lantern",
+    "trolley",
+    "cooler",
+    "hammock",
+    "guitar",
+    "tripod",
+    "globe",
+    "juicer",
+    "easel",
+    "wok",
+    "loom",
+    "anvil",
+    "kayak",
+]
+_PLACES = ["attic", "cellar", "garage", "shed", "study", "hallway", "pantry", "porch", "barn", "loft", "nursery"]
+_FOODS = [
+    "kale",
+    "rhubarb",
+    "lentils",
+    "olives",
+    "anchovies",
+    "coriander",
+    "beetroot",
+    "liver",
+    "aniseed",
+    "marzipan",
+    "capers",
+    "tripe",
+]
 
 
 def look_alikes(count: int, seed: int = 1) -> list[str]:
@@ -31,7 +118,7 @@ def look_alikes(count: int, seed: int = 1) -> list[str]:
     def number() -> str:
         return f"{random.randint(1000, 9999)}"
 
-    makers = (
+    makers: Sequence[Callable[[], str]] = (
         lambda: f"The number of {who()} is 0711 666 {number()}",
         lambda: f"Box {random.randint(30, 900)} in the {random.choice(_PLACES)} has the {random.choice(_THINGS)}",
         lambda: f"The code of the locker of {who()} is {number()}",

@@ -107,17 +107,26 @@ class Embedding:
         retry_s = FIRST_RETRY_S
         while True:
             await self._woken()
-            try:
-                await self._catch_up()
-            except (*_FAILURES, StateError) as error:
-                self._tell(self.backlog, error)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(retry_s):
-                        await self._woken()
-                self._wake.set()
-                retry_s = min(retry_s * 2, LONGEST_RETRY_S)
-            else:
+            error = await self._tried()
+            if error is None:
                 retry_s = FIRST_RETRY_S
+                continue
+            self._tell(self.backlog, error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(retry_s):
+                    await self._woken()
+            self._wake.set()
+            retry_s = min(retry_s * 2, LONGEST_RETRY_S)
+
+    async def _tried(self) -> Exception | None:
+        try:
+            await self._catch_up()
+        except (*_FAILURES, StateError) as error:
+            return error
+        except Exception as error:
+            _LOGGER.exception("Memories could not be read")
+            return error
+        return None
 
     async def _woken(self) -> None:
         if not self._wake.is_set():
