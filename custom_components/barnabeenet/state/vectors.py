@@ -15,6 +15,10 @@ _NumberT = TypeVar("_NumberT", bound=np.generic)
 # As they lie in the database.
 DTYPE: Final = np.dtype("<f4")
 DIMENSIONS_MAX: Final = 8_192
+# Up to so many rows all are compared in full; of more, this part and so many at least.
+EXACT_ROWS: Final = 8_192
+LIKELY_PART: Final = 25
+LIKELY_LEAST: Final = 2_000
 _FIRST_ROWS: Final = 64
 
 
@@ -122,12 +126,18 @@ class Matrix:
 
 
 class _Part:
-    """Rows without gaps, in no order."""
+    """Rows without gaps, in no order.
+
+    Many of them are first compared by the signs of their numbers alone, and the likely ones by the numbers: that reads a
+    thirtieth of the memory, and leaves one in a hundred of the first five out.
+    """
 
     def __init__(self, dimensions: int) -> None:
         self._vectors: Vector = np.empty((_FIRST_ROWS, dimensions), np.float32)
         self._ids: NDArray[np.int64] = np.empty(_FIRST_ROWS, np.int64)
         self._kinds: NDArray[np.int32] = np.empty(_FIRST_ROWS, np.int32)
+        # Column by column, 64 signs each.
+        self._signs: NDArray[np.uint64] = np.empty((-(-dimensions // 64), _FIRST_ROWS), np.uint64)
         self._rows: dict[int, int] = {}
 
     def add(self, number: int, kind: int, vector: Vector) -> None:
@@ -135,8 +145,9 @@ class _Part:
         if row == len(self._ids):
             rows = row + row // 4
             self._vectors, self._ids = _grown(self._vectors, rows), _grown(self._ids, rows)
-            self._kinds = _grown(self._kinds, rows)
+            self._kinds, self._signs = _grown(self._kinds, rows), np.ascontiguousarray(_grown(self._signs.T, rows).T)
         self._vectors[row], self._ids[row], self._kinds[row] = vector, number, kind
+        self._signs[:, row] = _signs(vector)
         self._rows[number] = row
 
     def take(self, number: int) -> Vector:
@@ -144,25 +155,47 @@ class _Part:
         row, last = self._rows.pop(number), len(self._rows)
         vector: Vector = self._vectors[row].copy()
         if row != last:
-            for each in (self._vectors, self._ids, self._kinds):
+            for each in (self._vectors, self._ids, self._kinds, self._signs.T):
                 each[row] = each[last]
             self._rows[int(self._ids[row])] = row
         return vector
 
     def nearest(self, vector: Vector, limit: int, kinds: Sequence[int] | None) -> Iterator[Near]:
-        rows = len(self._rows)
-        # The heavy part; numpy lets other threads run meanwhile.
-        similarities = self._vectors[:rows] @ vector
-        if kinds is None:
-            chosen = np.arange(rows) if rows <= limit else np.argpartition(similarities, -limit)[-limit:]
-        else:
-            chosen = np.flatnonzero(np.isin(self._kinds[:rows], kinds))
-            if len(chosen) > limit:
-                chosen = chosen[np.argpartition(similarities[chosen], -limit)[-limit:]]
-        return (Near(float(similarities[row]), int(self._ids[row])) for row in chosen)
+        """The nearest ones of these kinds, in no order; numpy lets other threads run meanwhile."""
+        chosen = (
+            np.arange(len(self._rows))
+            if kinds is None
+            else np.flatnonzero(np.isin(self._kinds[: len(self._rows)], kinds))
+        )
+        if len(chosen) > EXACT_ROWS:
+            chosen = chosen[_first(self._differing(vector)[chosen], max(LIKELY_LEAST, len(chosen) // LIKELY_PART))]
+        # All rows in their order need no copy.
+        whole = len(chosen) == len(self._rows)
+        vectors = self._vectors[: len(chosen)] if whole else self._vectors[chosen]
+        # Not `@`: BLAS starts threads for it and waits until a busy machine lets each of them run, for ten times as long.
+        similarities = np.einsum("ij,j->i", vectors, vector)
+        best = _first(-similarities, limit)
+        return (Near(float(similarities[place]), int(self._ids[chosen[place]])) for place in best)
 
     def similarity(self, vector: Vector, number: int) -> float:
         return float(self._vectors[self._rows[number]] @ vector)
+
+    def _differing(self, vector: Vector) -> NDArray[np.uint16]:
+        """How many signs of each row are not the vector's."""
+        differing = np.zeros(len(self._rows), np.uint16)
+        for column, signs in zip(self._signs, _signs(vector), strict=True):
+            differing += np.bitwise_count(column[: len(differing)] ^ signs)
+        return differing
+
+
+def _signs(vector: Vector) -> NDArray[np.uint64]:
+    bits = np.packbits(vector > 0)
+    return np.pad(bits, (0, -len(bits) % 8)).view(np.uint64)
+
+
+def _first(values: NDArray[np.generic], count: int) -> NDArray[np.intp]:
+    """Where the so many smallest are, in no order."""
+    return np.arange(len(values)) if len(values) <= count else np.argpartition(values, count)[:count]
 
 
 def _grown(array: NDArray[_NumberT], rows: int) -> NDArray[_NumberT]:

@@ -11,7 +11,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from custom_components.barnabeenet.state import vector_store
+from custom_components.barnabeenet.state import vector_store, vectors as vectors_module
 from custom_components.barnabeenet.state.database import Database
 from custom_components.barnabeenet.state.memories import Memories
 from custom_components.barnabeenet.state.vector_store import Read, VectorStore
@@ -74,7 +74,10 @@ def test_the_nearest_that_a_speaker_may_see_are_those_by_hand() -> None:
                 assert same(matrix.nearest(question, speaker, 7, kinds), by_hand)
 
 
-def test_rows_come_go_and_move() -> None:
+@pytest.mark.parametrize("exact_rows", [vectors_module.EXACT_ROWS, 0])
+def test_rows_come_go_and_move(monkeypatch: pytest.MonkeyPatch, exact_rows: int) -> None:
+    """Also when the signs are looked at first; as many are likely here as there are."""
+    monkeypatch.setattr(vectors_module, "EXACT_ROWS", exact_rows)
     vectors, matrix = random_vectors(300), Matrix(DIMENSIONS)
     kept: dict[int, tuple[Place, int]] = {}
     random = np.random.default_rng(7)
@@ -99,6 +102,29 @@ def test_rows_come_go_and_move() -> None:
         for near in found:
             assert near.similarity == pytest.approx(float(vectors[seen[near.id]] @ vectors[0]), abs=1e-5)
     assert set(matrix.similarities(vectors[0], list(range(200)))) == set(kept)
+
+
+def test_among_many_the_nearest_are_found_by_their_signs_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few of what is only just among the nearest are missed, and never one of another person's."""
+    monkeypatch.setattr(vectors_module, "LIKELY_LEAST", 10)
+    random, rows, dimensions = np.random.default_rng(5), vectors_module.EXACT_ROWS + 1000, 384
+    topics = random.standard_normal((300, dimensions))
+    numbers = topics[random.integers(300, size=2 * rows)] + random.standard_normal((2 * rows, dimensions))
+    vectors = unit_vectors(numbers.astype(np.float32), 2 * rows, dimensions)
+    matrix = Matrix(dimensions)
+    for number, vector in enumerate(vectors):
+        matrix.put(Place(number, ("anna", "ben")[number % 2], "owner", KINDS[number % 5 == 0]), vector.tobytes())
+    hits = 0
+    for question in unit_vectors(topics[:50].astype(np.float32), 50, dimensions):
+        similarities = vectors @ question
+        for kinds, own in ((None, np.arange(0, 2 * rows, 2)), ({KINDS[1]}, np.arange(0, 2 * rows, 10))):
+            found = matrix.nearest(question, "anna", 5, kinds)
+            best = own[np.argsort(-similarities[own])[:5]]
+            assert {near.id for near in found} <= set(own)
+            assert all(near.similarity == pytest.approx(similarities[near.id], abs=1e-5) for near in found)
+            assert len(found) == 5
+            hits += len({near.id for near in found} & set(best))
+    assert hits / (50 * 2 * 5) > 0.98
 
 
 @pytest.mark.parametrize(
