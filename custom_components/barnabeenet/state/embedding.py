@@ -98,7 +98,7 @@ class Embedding:
         except _FAILURES as error:
             _LOGGER.debug("A question is looked up by its words alone: %s", error)
             return None
-        if model != self._vectors.model:
+        if (model, vectors.shape[1]) != (self._vectors.model, self._vectors.dimensions):
             self.wake()
             return None
         return (model, vectors[0]) if vectors[0].any() else None
@@ -141,13 +141,14 @@ class Embedding:
         embedder = self._embedder
         if embedder is None:
             return
-        if embedder.name and embedder.name != self._vectors.model:
+        if embedder.name:
             await self._vectors.choose(embedder.name, embedder.dimensions)
         before, done = _NEWEST, 0
         while embedder is self._embedder and (batch := await self._unread(before)):
             left = len(batch) if len(batch) < BATCH else await self._count_left()
-            self._tell(Backlog(self._vectors.model, left, done), None)
+            self._tell(Backlog(self._vectors.model, left, done), self.error)
             await self._read(embedder, batch)
+            self.error = None
             done += len(batch)
             before = batch[-1]["id"]
             if self._wake.is_set():
@@ -158,8 +159,7 @@ class Embedding:
 
     async def _read(self, embedder: Embedder, batch: Sequence[sqlite3.Row]) -> None:
         model, vectors = await self._embed(embedder, [row["text"] for row in batch], BATCH_S)
-        if model != self._vectors.model:
-            await self._vectors.choose(model, vectors.shape[1])
+        if await self._vectors.choose(model, vectors.shape[1]):
             # Also those of the model before are to be read.
             self.wake()
         told = [

@@ -56,6 +56,7 @@ class VectorStore:
         # Of the thread alone.
         self._index: Index | None = None
         self.model: str | None = None
+        self.dimensions = 0
         self.loaded = False
         self._closed = False
 
@@ -65,8 +66,10 @@ class VectorStore:
             await self._take_up(row["name"], row["dimensions"])
         self.loaded = True
 
-    async def choose(self, model: str, dimensions: int) -> None:
-        """Goes over to a model from now on and loads what it has read before; raises StateError."""
+    async def choose(self, model: str, dimensions: int) -> bool:
+        """Goes over to a model and loads what it has read before, unless it is in use already; raises StateError."""
+        if (model, dimensions) == (self.model, self.dimensions):
+            return False
 
         def job(connection: sqlite3.Connection) -> None:
             connection.execute(_CHOOSE, (model, dimensions, time.time()))
@@ -76,6 +79,7 @@ class VectorStore:
 
         await self._database.transact(job)
         await self._take_up(model, dimensions)
+        return True
 
     async def keep(self, model: str, read: Sequence[Read]) -> int:
         """Writes vectors of texts that are still the same, and tells how many; raises StateError."""
@@ -124,7 +128,7 @@ class VectorStore:
         def make() -> Index:
             return FileIndex(self._database.path, model) if large and loads() else Matrix(dimensions)
 
-        self.model = model
+        self.model, self.dimensions = model, dimensions
         await self._run(lambda: self._replace(make()))
         last: int | None = 0
         while last is not None:
