@@ -71,33 +71,56 @@ class Database:
     async def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """All rows of a query, which sees every write that had returned before; raises StateError."""
 
-        def query() -> list[sqlite3.Row]:
+        def query(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+            with closing(connection.execute(sql, parameters)) as cursor:
+                return cursor.fetchall()
+
+        return await self.look(query)
+
+    async def look(self, job: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
+        """What a job reads in a reader's thread, in as many queries as it likes; raises StateError."""
+
+        def read() -> ResultT:
             # There are as many connections as threads: one is always idle.
             connection = self._idle.get_nowait()
             try:
-                with closing(connection.execute(sql, parameters)) as cursor:
-                    return cursor.fetchall()
+                return job(connection)
             finally:
                 self._idle.put(connection)
 
-        return await self._run(self._readers, query)
+        return await self._run(self._readers, read)
 
     async def write(self, *statements: Statement) -> None:
         """Carries out all statements in one transaction, or none and raises StateError; durable when it returns."""
 
-        def transact() -> None:
+        def execute(connection: sqlite3.Connection) -> None:
+            for sql, parameters in statements:
+                connection.execute(sql, parameters)
+
+        await self.transact(execute)
+
+    async def transact(
+        self, job: Callable[[sqlite3.Connection], ResultT], then: Callable[[ResultT], object] = lambda _: None
+    ) -> ResultT:
+        """What a job makes in one transaction of the writer's; `then` is told of it in the same thread, once it is durable.
+
+        So what is told is in the order of the writes, and is told also when the caller has gone meanwhile. Raises StateError.
+        """
+
+        def transact() -> ResultT:
             connection = self._connections[0]
             connection.execute("BEGIN IMMEDIATE")
             try:
-                for sql, parameters in statements:
-                    connection.execute(sql, parameters)
+                result = job(connection)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            then(result)
+            return result
 
-        await self._run(self._writer, transact)
+        return await self._run(self._writer, transact)
 
     async def close(self) -> None:
         """Finishes what was asked for and closes the file; safe to call twice."""

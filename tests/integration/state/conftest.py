@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
+import zlib
 
+import numpy as np
+from numpy.typing import NDArray
 import pytest
 
 from custom_components.barnabeenet.state.database import Database
+from custom_components.barnabeenet.state.memories import Memories
 from custom_components.barnabeenet.state.session_types import Clock, Options
 from custom_components.barnabeenet.state.sessions import Sessions
 from tests.redis_server import redis_server
@@ -70,3 +75,57 @@ async def open_sessions(
 @pytest.fixture
 async def sessions(open_sessions: Callable[..., Awaitable[Sessions]]) -> Sessions:
     return await open_sessions()
+
+
+# Words that mean the same to the reader below.
+_SAME = {"dentist": "teeth", "fridge": "kitchen", "car": "vehicle", "automobile": "vehicle", "password": "code"}
+
+
+class Reader:
+    """A model in the hands of a test: texts with words in common, or words of one meaning, lie close together."""
+
+    def __init__(self, name: str = "small", dimensions: int = 64) -> None:
+        self.name = name
+        self.dimensions = dimensions
+        self.asked: list[list[str]] = []
+        self.fails: Exception | None = None
+        # Texts that it gives no numbers for.
+        self.dumb: set[str] = set()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.asked.append(list(texts))
+        await self.gate.wait()
+        if self.fails is not None:
+            raise self.fails
+        return np.array([self.vector(text) for text in texts], np.float32)
+
+    def vector(self, text: str) -> NDArray[np.float32]:
+        if text in self.dumb:
+            return np.full(self.dimensions, np.nan, np.float32)
+        words = [_SAME.get(word, word) for word in text.lower().replace("?", "").split()]
+        seeds = [zlib.crc32(f"{self.name} {word}".encode()) for word in words]
+        vectors = [np.random.default_rng(seed).standard_normal(self.dimensions) for seed in seeds]
+        return np.asarray(sum(vectors) / np.linalg.norm(sum(vectors)), np.float32)
+
+
+@pytest.fixture
+def reader() -> Reader:
+    return Reader()
+
+
+@pytest.fixture
+async def memories(database: Database, reader: Reader) -> AsyncIterator[Memories]:
+    """Those of a home with a model that reads them."""
+    memories = await Memories.open(database, reader)
+    yield memories
+    await memories.close()
+
+
+@pytest.fixture
+async def wordy(database: Database) -> AsyncIterator[Memories]:
+    """Those of a home without one."""
+    memories = await Memories.open(database)
+    yield memories
+    await memories.close()
