@@ -150,8 +150,13 @@ class SpeechToText(SidecarEntity, stt.SpeechToTextEntity):
         final: str | None = None
         try:
             with turn.stage("stt"):
-                transcription = await self._data.sidecar.transcribe(
-                    stream, language=language, trace_id=turn.trace_id, on_partial=is_whole_command
+                sidecar = self._data.sidecar
+                transcription = await sidecar.transcribe(
+                    stream,
+                    language=language,
+                    trace_id=turn.trace_id,
+                    on_partial=is_whole_command,
+                    voice=sidecar.voice_engine is not None,
                 )
             final = transcription.text
         # A TimeoutError of the audio's source would end the pipeline run without a word to anybody.
@@ -162,7 +167,7 @@ class SpeechToText(SidecarEntity, stt.SpeechToTextEntity):
             return stt.SpeechResult(None, stt.SpeechResultState.ERROR)
         finally:
             await guess.settle(final)
-        turn.text = transcription.text
+        turn.text, turn.voice = transcription.text, transcription.voice
         for name, duration_ms in transcription.timings_ms.items():
             turn.record(f"stt.{name}", duration_ms)
         if not turn.text:

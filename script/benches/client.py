@@ -1,8 +1,4 @@
-"""The integration's own client, and one authenticated connection of it that carries request after request.
-
-The package is loaded by its folder: as a part of the integration it would bring Home Assistant along, which the
-sidecar's environment does not have.
-"""
+"""The integration's own client, and one authenticated connection of it that carries request after request."""
 
 from __future__ import annotations
 
@@ -10,16 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-import importlib
-import importlib.util
-from pathlib import Path
-import sys
 import time
 from types import ModuleType
 from typing import Any
 
-_FOLDER = Path(__file__).parent.parent.parent / "custom_components" / "barnabeenet" / "client"
-_NAME = "barnabeenet_client"
+from .integration import part
+
 SAMPLE_RATE_HZ, SAMPLE_BYTES = 16_000, 2
 # What a satellite sends at a time.
 CHUNK_MS = 32
@@ -29,15 +21,7 @@ _SETTLE_S = 0.1
 
 
 def _module(name: str) -> ModuleType:
-    if _NAME not in sys.modules:
-        found = importlib.util.spec_from_file_location(
-            _NAME, _FOLDER / "__init__.py", submodule_search_locations=[str(_FOLDER)]
-        )
-        assert found is not None
-        assert found.loader is not None
-        sys.modules[_NAME] = package = importlib.util.module_from_spec(found)
-        found.loader.exec_module(package)
-    return importlib.import_module(f"{_NAME}.{name}")
+    return part(f"client.{name}")
 
 
 # What goes wrong between client and sidecar, whatever it is.
@@ -55,10 +39,11 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Heard:
-    """Recognised words and how long after the end of the audio they came."""
+    """Recognised words, how long after the end of the speech they came, and whether the speaker's voice came along."""
 
     text: str
     after_ms: float
+    has_voice: bool = False
 
 
 class Client:
@@ -114,8 +99,13 @@ class Client:
                 audio_bytes += len(pcm)
         return Spoken(first_ms, _ms_since(started), audio_bytes)
 
-    async def transcribe(self, pcm: bytes, *, pace: float = 1.0) -> Heard:
-        """Has audio recognised that is sent `pace` times as fast as it was spoken."""
+    async def transcribe(
+        self, pcm: bytes, *, pace: float = 1.0, silence_s: float = 0.0, voice: bool = False, as_command: bool = False
+    ) -> Heard:
+        """Has audio recognised that is sent `pace` times as fast as it was spoken, with silence after it.
+
+        `voice` asks for the speaker's voice; with `as_command` the first stable words are taken for the whole.
+        """
         stopped = 0.0
 
         async def microphone() -> AsyncIterator[bytes]:
@@ -123,11 +113,18 @@ class Client:
             async for chunk in paced(pcm, pace):
                 yield chunk
             stopped = time.perf_counter()
+            async for chunk in paced(bytes(int(silence_s * SAMPLE_RATE_HZ) * SAMPLE_BYTES), pace):
+                yield chunk
 
-        found = await _module("transcription").transcribe(self, microphone(), language="en", trace_id=_TRACE_ID)
+        async def is_whole(partial: Any) -> bool:
+            return as_command and bool(stopped) and bool(partial.stable)
+
+        found = await _module("transcription").transcribe(
+            self, microphone(), language="en", trace_id=_TRACE_ID, on_partial=is_whole, voice=voice
+        )
         if not stopped:
             raise ClientError("the sidecar took a pause in this audio for its end: choose another recording")
-        return Heard(found.text, _ms_since(stopped))
+        return Heard(found.text, _ms_since(stopped), found.voice is not None)
 
     async def watch(self, pcm: bytes) -> float:
         """Has audio without a wake word watched; milliseconds from its last chunk to the answer that none was heard."""

@@ -29,6 +29,7 @@ from .net.handler import Handler
 from .net.http import HttpServer
 from .net.http_ready import Readiness, engine_process, gpu, model_store
 from .net.server import Server
+from .net.voice import engine_name
 from .pairing_token import pairing_token
 from .roster import ALL, Roster, call_up
 from .telemetry.metrics import Metrics
@@ -111,6 +112,7 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
             name=settings.name,
             software=f"barnabeenet-sidecar {__version__}",
             revision_of=lambda home: engines.stt.get().vocabulary_revision(home) if engines.stt.ready else None,
+            voice_engine=lambda: _voice_engine(engines),
         )
         server = Server(handler, authenticator=authenticator)
         stack.push_async_callback(server.close)
@@ -149,6 +151,11 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
             rename=rename,
         )
         _LOGGER.info("stopping")
+
+
+def _voice_engine(engines: Engines) -> str | None:
+    # Without an ear for speech there is no telling which of the sound is the voice.
+    return engine_name(engines.voice_print.get().info) if engines.voice_print.ready and engines.vad.ready else None
 
 
 def _observe(room: EngineRoom, models: Keeper, metrics: Metrics, readiness: Readiness) -> None:

@@ -29,6 +29,7 @@ MESSAGES = {
     "models": "MODELS_MAX",
     "embed_texts": "EMBED_MAX_TEXTS",
     "embedding_dimensions": "EMBEDDING_MAX_DIMENSIONS",
+    "voice_dimensions": "VOICE_MAX_DIMENSIONS",
     "token_chars_min": "TOKEN_MIN_CHARS",
     "token_chars_max": "TOKEN_MAX_CHARS",
 }

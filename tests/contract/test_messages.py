@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import struct
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -105,6 +107,10 @@ def test_trace_id_is_found_in_the_context(side: Any) -> None:
     assert side.messages.trace_id_of(Event("transcribe")) is None
 
 
+def point(*coordinates: float) -> bytes:
+    return struct.pack(f"<{len(coordinates)}f", *coordinates)
+
+
 def own_messages(messages: Any) -> list[Any]:
     nonce = "ab" * 32
     return [
@@ -113,11 +119,14 @@ def own_messages(messages: Any) -> list[Any]:
         messages.Proof(nonce),
         messages.Welcome(nonce, "beast", "Beast", "software"),
         messages.Welcome(nonce, "beast", "Beast", "software", vocabulary="0123abcd"),
+        messages.Welcome(nonce, "beast", "Beast", "software", voice="resemblyzer-0.1.4"),
         messages.Vocabulary("en", "0123abcd", ["a"], ["b"], ["turn on {name}"], {"name": ["a"]}),
         messages.VocabularyReady("0123abcd", 5, 6, ["zyx"]),
         messages.Partial("turn on", 240, stable=True),
         messages.Timings("t1", {"decode": 12.5}),
         messages.Timings(None),
+        messages.VoiceHeard("t1", "resemblyzer-0.1.4", 2, 1_888, 31.4, point(0.6, -0.8)),
+        messages.VoiceHeard(None, "resemblyzer-0.1.4", 0, 96, -2.5),
         messages.DrainingNotice("bye"),
         messages.QuickWords("en", None, 16_000, ["Done"]),
         messages.QuickWordsReady("slt", "2.2", 16_000, [{"text": "Done", "bytes": 2}], last=True, payload=b"\0\1"),
@@ -141,6 +150,39 @@ def test_only_some_events_carry_a_payload_and_that_in_whole_units(side: Any) -> 
     embeddings = Event("barnabeenet-embeddings", {"model": "minilm-l6-v2", "dimensions": 1, "count": 1}, bytes(6))
     with pytest.raises(side.messages.MessageError, match=r"needs a payload of whole 32-bit values$"):
         side.messages.check(embeddings)
+
+
+def test_a_voice_is_a_point_of_length_one_or_none(side: Any) -> None:
+    voice_heard = side.messages.VoiceHeard
+    assert voice_heard(None, "e", 2, 1_000, 20, point(0, 1)).vector() == (0, 1)
+    assert voice_heard(None, "e", 0, 100, 20).vector() == ()
+    with pytest.raises(side.messages.MessageError, match=r"of 2 dimensions has 4 bytes"):
+        voice_heard(None, "e", 2, 1_000, 20, point(1))
+    with pytest.raises(side.messages.MessageError, match=r"of 0 dimensions has 4 bytes"):
+        voice_heard(None, "e", 0, 1_000, 20, point(1))
+    for odd in ((0, 0), (0.9, 0), (3e38, 3e38), (math.nan, 1), (math.inf, 0), (-math.inf, math.inf)):
+        with pytest.raises(side.messages.MessageError, match=r"must be finite and of length 1$"):
+            voice_heard(None, "e", 2, 1_000, 20, point(*odd))
+
+
+def test_a_voice_is_checked_when_it_is_read_too(side: Any) -> None:
+    told = side.messages.VoiceHeard("t1", "e", 1, 1_000, 20, point(1)).event()
+    with pytest.raises(side.messages.MessageError, match="length 1"):
+        side.messages.VoiceHeard.from_event(Event(told.type, told.data, point(2)))
+
+
+def test_a_voice_does_not_show_its_point(side: Any) -> None:
+    told = side.messages.VoiceHeard("t1", "e", 2, 1_000, 20, point(0.6, 0.8))
+    assert "payload" not in repr(told)
+    assert repr(point(0.6, 0.8)) not in repr(told)
+
+
+def test_a_voice_is_told_to_those_who_ask_for_it(side: Any) -> None:
+    wants_voice = side.messages.wants_voice
+    assert wants_voice(Event("transcribe", {"context": {"trace_id": "t1", "voice": True}}))
+    for context in ({}, None, {"voice": False}, {"trace_id": "t1"}):
+        assert not wants_voice(Event("transcribe", {"context": context}))
+    assert not wants_voice(Event("transcribe"))
 
 
 def test_a_message_is_not_read_from_an_event_of_another_type(side: Any) -> None:

@@ -66,6 +66,7 @@ class ScriptedSidecar:
         self.info: Info | None = None
         self.available = False
         self.error: SidecarError | None = None
+        self.voice_engine: str | None = None
         self.first_attempt: SidecarError | None = None
         self.offers = sidecar_info()
         self.closed = 0
@@ -124,8 +125,9 @@ class ScriptedSidecar:
         trace_id: str,
         bias: Sequence[str] = (),
         on_partial: Callable[[Partial], Awaitable[bool]] | None = None,
+        voice: bool = False,
     ) -> Transcription:
-        self.requests.append(SimpleNamespace(language=language, trace_id=trace_id, bias=bias))
+        self.requests.append(SimpleNamespace(language=language, trace_id=trace_id, bias=bias, voice=voice))
         async for chunk in audio:
             self.heard += chunk
         for partial in self.partials:

@@ -16,7 +16,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.barnabeenet.client.errors import CannotConnect, ConnectionLost
 from custom_components.barnabeenet.client.messages import Partial
-from custom_components.barnabeenet.client.sidecar import Transcription
+from custom_components.barnabeenet.client.sidecar import Transcription, Voice
 from custom_components.barnabeenet.early import expect_question
 from custom_components.barnabeenet.telemetry import trace
 
@@ -56,6 +56,26 @@ async def test_the_words_come_back_and_the_sidecar_got_all_the_audio(
     assert result == stt.SpeechResult("turn on the kitchen light", stt.SpeechResultState.SUCCESS)
     assert bytes(sidecar.heard) == b"\x01\x02\x03\x04"
     assert sidecar.requests[0].language == "en"
+
+
+async def test_the_speakers_voice_is_asked_for_when_the_sidecar_can_tell_it_and_goes_with_the_turn(
+    ears: stt.SpeechToTextEntity, sidecar: Any, speech_metadata: stt.SpeechMetadata
+) -> None:
+    await ears.async_process_audio_stream(speech_metadata, audio())
+    assert sidecar.requests[-1].voice is False
+    assert current_turn().voice is None
+    sidecar.voice_engine = "resemblyzer-0.1.4"
+    voice = Voice("resemblyzer-0.1.4", (0.6, 0.8), 1_800, 25)
+    sidecar.transcription = Transcription("turn on the kitchen light", "en", {}, voice)
+    await ears.async_process_audio_stream(speech_metadata, audio())
+    assert sidecar.requests[-1].voice is True
+    assert current_turn().voice is voice
+
+
+def current_turn() -> trace.VoiceContext:
+    turn = trace.current.get()
+    assert turn is not None
+    return turn
 
 
 async def test_it_takes_what_pipelines_send_and_ends_speech_itself(

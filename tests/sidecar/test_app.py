@@ -103,6 +103,19 @@ async def test_the_welcome_names_the_vocabulary_that_is_held_for_the_home(settin
             await close(writer)
 
 
+@pytest.mark.parametrize("missing", ["voice_print", "vad", None])
+async def test_the_welcome_names_what_voices_are_told_apart_with(
+    settings: Callable[..., Settings], missing: str | None
+) -> None:
+    async with app.running(settings()) as sidecar:
+        slot = getattr(sidecar.engines, missing or "voice_print")
+        if missing:
+            await slot.close()
+        welcome, _, writer = await hello(sidecar.port, sidecar.token)
+        assert welcome.voice == (None if missing else "resemblyzer-0.1.4")
+        await close(writer)
+
+
 async def test_the_plain_listener_is_off_unless_its_port_is_set(settings: Callable[..., Settings]) -> None:
     async with app.running(settings()) as sidecar:
         assert sidecar.plain_port is None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 import re
+import struct
 from typing import Any, ClassVar, Final, Self, TypeAlias
 
 from wyoming.event import Event, Eventable
@@ -29,6 +30,11 @@ QUICK_WORDS_MAX: Final = 64
 MODELS_MAX: Final = 256
 EMBED_MAX_TEXTS: Final = 256
 EMBEDDING_MAX_DIMENSIONS: Final = 1_024
+VOICE_MAX_DIMENSIONS: Final = 1_024
+SNR_MAX_DB: Final = 100.0
+_FLOAT_BYTES: Final = 4
+# How far the square of a unit vector's length may be from one.
+_UNIT_TOLERANCE: Final = 0.01
 
 
 class MessageError(ValueError):
@@ -143,7 +149,7 @@ _WORDS = _list_of(_NAME, VOCABULARY_MAX_TERMS)
 _MILLISECONDS = _number(0, 86_400_000)
 _TIMESTAMP = _optional(_integer(0, 2**53))
 _RATE_HZ = _integer(RATE_MIN_HZ, RATE_MAX_HZ)
-_CONTEXT = _optional(_object({"trace_id": _TRACE_ID, "rate": _optional(_RATE_HZ)}))
+_CONTEXT = _optional(_object({"trace_id": _TRACE_ID, "rate": _optional(_RATE_HZ), "voice": _optional(_boolean)}))
 _VOICE = _optional(_object({"name": _optional(_NAME), "language": _optional(_NAME), "speaker": _optional(_NAME)}))
 _FORMAT: Mapping[str, Check] = {
     "rate": _RATE_HZ,
@@ -216,6 +222,7 @@ _FIELDS: Final[Mapping[str, Mapping[str, Check]]] = {
         "name": _REQUIRED_NAME,
         "software": _REQUIRED_NAME,
         "vocabulary": _optional(_REVISION),
+        "voice": _optional(_REQUIRED_NAME),
     },
     "barnabeenet-vocabulary": {
         "language": _REQUIRED_NAME,
@@ -235,6 +242,13 @@ _FIELDS: Final[Mapping[str, Mapping[str, Check]]] = {
     "barnabeenet-timings": {
         "trace_id": _TRACE_ID,
         "stages": _mapping_of(_MILLISECONDS, STAGES_MAX),
+    },
+    "barnabeenet-voice": {
+        "trace_id": _TRACE_ID,
+        "engine": _REQUIRED_NAME,
+        "dimensions": _integer(0, VOICE_MAX_DIMENSIONS),
+        "speech_ms": _MILLISECONDS,
+        "snr_db": _number(-SNR_MAX_DB, SNR_MAX_DB),
     },
     "barnabeenet-cancel": {},
     "barnabeenet-cancelled": {},
@@ -276,8 +290,10 @@ _FIELDS: Final[Mapping[str, Mapping[str, Check]]] = {
 _PAYLOAD_UNITS: Final[Mapping[str, int]] = {
     "audio-chunk": 2,
     "barnabeenet-quick-words-ready": 2,
-    "barnabeenet-embeddings": 4,
+    "barnabeenet-embeddings": _FLOAT_BYTES,
+    "barnabeenet-voice": _FLOAT_BYTES,
 }
+_PAYLOAD_OPTIONAL: Final = frozenset({"barnabeenet-voice"})
 
 
 def check(event: Event) -> Event:
@@ -294,7 +310,7 @@ def check(event: Event) -> Event:
     if unit_bytes is None:
         if event.payload:
             raise MessageError(f"{event.type} carries no payload")
-    elif not event.payload or len(event.payload) % unit_bytes:
+    elif len(event.payload or b"") % unit_bytes or not (event.payload or event.type in _PAYLOAD_OPTIONAL):
         raise MessageError(f"{event.type} needs a payload of whole {8 * unit_bytes}-bit values")
     return Event(event.type, {name: value for name, value in event.data.items() if value is not None}, event.payload)
 
@@ -304,6 +320,12 @@ def trace_id_of(event: Event) -> str | None:
     context = event.data.get("context") or {}
     trace_id: str | None = context.get("trace_id")
     return trace_id
+
+
+def wants_voice(event: Event) -> bool:
+    """Whether a checked request asks in its context for a print of the speaker's voice."""
+    context = event.data.get("context") or {}
+    return context.get("voice") is True
 
 
 def _take(event: Event, expected: str) -> dict[str, Any]:
@@ -370,7 +392,7 @@ class Proof(Message):
 
 @dataclass(frozen=True)
 class Welcome(Message):
-    """The sidecar proves that it knows the token and says who it is."""
+    """The sidecar proves that it knows the token and says who it is; `voice` names what it tells voices apart with."""
 
     TYPE: ClassVar = "barnabeenet-welcome"
 
@@ -379,6 +401,7 @@ class Welcome(Message):
     name: str
     software: str
     vocabulary: str | None = None
+    voice: str | None = None
 
 
 @dataclass(frozen=True)
@@ -426,6 +449,37 @@ class Timings(Message):
 
     trace_id: str | None
     stages: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VoiceHeard(Message):
+    """A print of the speaker's voice: the payload is a point on the unit sphere, `dimensions` little-endian floats.
+
+    Without a payload too little was heard of the voice: `speech_ms` of speech, `snr_db` above the noise. Points of
+    different engines cannot be compared. Raises MessageError when the payload is no such point.
+    """
+
+    TYPE: ClassVar = "barnabeenet-voice"
+
+    trace_id: str | None
+    engine: str
+    dimensions: int
+    speech_ms: float
+    snr_db: float
+    payload: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Checks the payload."""
+        payload = self.payload or b""
+        if len(payload) != self.dimensions * _FLOAT_BYTES:
+            raise MessageError(f"{self.TYPE} of {self.dimensions} dimensions has {len(payload)} bytes of payload")
+        # What is no number makes this no number, which is near to nothing.
+        if payload and not abs(sum(value * value for value in self.vector()) - 1) <= _UNIT_TOLERANCE:
+            raise MessageError(f"the payload of {self.TYPE} must be finite and of length 1")
+
+    def vector(self) -> tuple[float, ...]:
+        """The point; empty when there is none."""
+        return struct.unpack(f"<{self.dimensions}f", self.payload or b"")
 
 
 @dataclass(frozen=True)

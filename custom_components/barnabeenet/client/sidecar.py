@@ -22,7 +22,7 @@ from .models import Action, Model, OnProgress, Stock
 from .pool import Pool
 from .quick_words import OnWords, SpokenWords
 from .speech import Speech
-from .transcription import OnPartial, Transcription
+from .transcription import OnPartial, Transcription, Voice
 
 __all__ = [
     "Address",
@@ -38,6 +38,7 @@ __all__ = [
     "Stock",
     "Transcription",
     "Vocabulary",
+    "Voice",
     "probe",
 ]
 
@@ -85,6 +86,7 @@ class Sidecar:
         self._software = software
         self._identity: Identity | None = None
         self._info: Info | None = None
+        self._voice_engine: str | None = None
         self._pool = Pool(self._open, self._publish)
         self._listeners: list[Callable[[], None]] = []
         self._published: object = None
@@ -103,6 +105,11 @@ class Sidecar:
     def info(self) -> Info | None:
         """What the sidecar said last about what it can do."""
         return self._info
+
+    @property
+    def voice_engine(self) -> str | None:
+        """What the sidecar tells voices apart with, as far as it said last; None when it cannot."""
+        return self._voice_engine
 
     @property
     def available(self) -> bool:
@@ -148,14 +155,16 @@ class Sidecar:
         trace_id: str,
         bias: Sequence[str] = (),
         on_partial: OnPartial | None = None,
+        voice: bool = False,
     ) -> Transcription:
         """The words of 16 kHz 16-bit mono audio, in chunks of any size; at most 60 s of it are heard.
 
         Returns as soon as the sidecar hears the end of speech; the stream is closed then. `bias` are names that are
-        likely to be said. When `on_partial` answers true, what was said so far is the whole utterance.
+        likely to be said. When `on_partial` answers true, what was said so far is the whole utterance. With `voice` it
+        tells how the speaker's voice sounded, too, if that is known when the words are.
         """
         return await transcription.transcribe(
-            self._pool, audio, language=language, trace_id=trace_id, bias=bias, on_partial=on_partial
+            self._pool, audio, language=language, trace_id=trace_id, bias=bias, on_partial=on_partial, voice=voice
         )
 
     def speak(
@@ -226,13 +235,14 @@ class Sidecar:
             raise
         self._identity = identity
         self._held_revision = connection.welcome.vocabulary
+        self._voice_engine = connection.welcome.voice
         return connection
 
     def _publish(self) -> None:
         """Tells the listeners when something has changed since they were told last."""
         if self.available and self._vocabulary is not None and self._held_revision != self._vocabulary.revision:
             self._vocabulary_due.set()
-        state = (self._identity, self._info, type(self.error), str(self.error))
+        state = (self._identity, self._info, self._voice_engine, type(self.error), str(self.error))
         if state == self._published:
             return
         self._published = state

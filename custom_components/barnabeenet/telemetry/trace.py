@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 import logging
 import time
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import uuid4
 
 _LOGGER = logging.getLogger(__name__)
@@ -25,6 +25,26 @@ class Stage(NamedTuple):
     name: str
     start_ms: float
     duration_ms: float
+
+
+class Voice(Protocol):
+    """How the speaker's voice sounded; `client.transcription.Voice` is one and says what the fields are."""
+
+    @property
+    def engine(self) -> str:
+        """What heard it; points of different engines cannot be compared."""
+
+    @property
+    def vector(self) -> tuple[float, ...]:
+        """A point on the unit sphere; empty when too little was heard."""
+
+    @property
+    def speech_ms(self) -> float:
+        """How much speech it was heard in."""
+
+    @property
+    def snr_db(self) -> float:
+        """How far the speech stood above the noise."""
 
 
 def _new_trace_id() -> str:
@@ -44,6 +64,8 @@ class VoiceContext:
     intent: str | None = None
     tier: str | None = None
     error: str | None = None
+    # Who speaks is found by it; it is never shown, logged or sent on.
+    voice: Voice | None = field(default=None, repr=False)
     stages: list[Stage] = field(default_factory=list)
     started_at: float = field(default_factory=time.time)
     _start_s: float = field(default_factory=time.monotonic, repr=False)
@@ -70,7 +92,7 @@ class VoiceContext:
         self._append(Stage(name, max(0.0, self.elapsed_ms() - duration_ms), duration_ms))
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything about the turn as JSON-ready values, times rounded to microseconds."""
+        """All that may be shown of the turn as JSON-ready values, times rounded to microseconds."""
         return {
             "trace_id": self.trace_id,
             "started_at": round(self.started_at, 3),

@@ -209,8 +209,9 @@ class TextEmbedding(Engine, Protocol):
 class VoicePrint(Engine, Protocol):
     """Tells voices apart."""
 
-    async def embed(self, pcm: bytes) -> NDArray[np.float32]:
+    async def embed(self, pcm: bytes, room: bytes = b"") -> NDArray[np.float32]:
         """A voice's point on the unit sphere, shape (256,): the scalar product of two is how alike they are.
 
-        Takes 0.5 s to 60 s of 16 kHz speech without long silences; raises BadRequest for other audio, EngineFailed.
+        Takes 0.5 s to 60 s of 16 kHz speech without long silences, and what the room sounds like without it, if known;
+        raises BadRequest for other audio, EngineFailed.
         """

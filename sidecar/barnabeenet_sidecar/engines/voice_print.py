@@ -33,6 +33,11 @@ _LAYERS: Final = 3
 _PART_FRAMES: Final = 160
 _PART_STEP_FRAMES: Final = 77
 _LAST_PART_COVERAGE: Final = 0.75
+_PART_SAMPLES: Final = _PART_FRAMES * HOP_SAMPLES
+# A band that the room fills keeps this much of its power: with none at all it would be a sound that no voice makes.
+_LEFT_OF_ROOM: Final = 0.02
+# Less tells nothing of a room.
+_ROOM_MIN_BYTES: Final = SAMPLE_RATE_HZ * SAMPLE_BYTES // 20
 _QUIETEST_RMS: Final = 10 ** (-30 / 20)
 
 
@@ -63,11 +68,11 @@ class ResemblyzerEncoder:
         """Frees the weights; safe to call twice."""
         self._session = None
 
-    async def embed(self, pcm: bytes) -> NDArray[np.float32]:
+    async def embed(self, pcm: bytes, room: bytes = b"") -> NDArray[np.float32]:
         """A voice's point on the unit sphere, shape (256,); see `base.VoicePrint`."""
         if self._session is None:
             raise EngineFailed("the voice encoder is not loaded")
-        return await asyncio.to_thread(_embed, self._session, _samples(pcm))
+        return await asyncio.to_thread(_voice_print, self._session, pcm, room)
 
 
 def _load() -> onnxruntime.InferenceSession:
@@ -80,7 +85,7 @@ def _load() -> onnxruntime.InferenceSession:
             f"run pip install --force-reinstall --no-deps {_PACKAGE}=={_VERSION}"
         ) from error
     session = _session(state)
-    _embed(session, np.full(SAMPLE_RATE_HZ, _QUIETEST_RMS, np.float32))
+    _embed(session, np.full(_PART_SAMPLES, _QUIETEST_RMS, np.float32))
     return session
 
 
@@ -113,26 +118,44 @@ def _gates_in_order(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([into, out, forget, cell])
 
 
-def _samples(pcm: bytes) -> NDArray[np.float32]:
+def _voice_print(session: onnxruntime.InferenceSession, pcm: bytes, room: bytes) -> NDArray[np.float32]:
+    _check(pcm)
+    samples = _samples(pcm)
+    rms = float(np.sqrt(np.mean(np.square(samples))))
+    if rms == 0:
+        raise BadRequest("a voice print takes speech, and this is silence")
+    # The spectrogram is not logarithmic: a quiet voice would be another voice.
+    gain = max(1.0, _QUIETEST_RMS / rms)
+    if len(samples) < _PART_SAMPLES:
+        # The encoder was taught with full parts: half a second and silence is nearly anybody.
+        samples = np.resize(samples, _PART_SAMPLES)
+    behind = mel_spectrogram(_samples(room) * gain).mean(axis=0) if len(room) >= _ROOM_MIN_BYTES else None
+    return _embed(session, samples * gain, behind)
+
+
+def _check(pcm: bytes) -> None:
     if len(pcm) % SAMPLE_BYTES:
         raise BadRequest("audio must be whole 16-bit samples")
     seconds = len(pcm) / SAMPLE_BYTES / SAMPLE_RATE_HZ
     if not SHORTEST_S <= seconds <= LONGEST_S:
         raise BadRequest(f"a voice print takes {SHORTEST_S} to {LONGEST_S:.0f} s of speech, not {seconds:.2f} s")
+
+
+def _samples(pcm: bytes) -> NDArray[np.float32]:
     samples: NDArray[np.float32] = np.frombuffer(pcm, "<i2").astype(np.float32)
     samples /= 32_768
-    rms = float(np.sqrt(np.mean(np.square(samples))))
-    if rms == 0:
-        raise BadRequest("a voice print takes speech, and this is silence")
-    # The spectrogram is not logarithmic: a quiet voice would be another voice.
-    samples *= max(1.0, _QUIETEST_RMS / rms)
     return samples
 
 
-def _embed(session: onnxruntime.InferenceSession, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+def _embed(
+    session: onnxruntime.InferenceSession, samples: NDArray[np.float32], room: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Of at least a part of audio; `room` is the mean power in each band when nobody speaks."""
     starts = _part_starts(len(samples))
     missing = (starts[-1] + _PART_FRAMES) * HOP_SAMPLES - len(samples)
     mel = mel_spectrogram(np.pad(samples, (0, max(0, missing))))
+    if room is not None:
+        mel = np.maximum(mel - room, _LEFT_OF_ROOM * mel)
     parts = np.stack([mel[start : start + _PART_FRAMES] for start in starts], axis=1)
     assert parts.shape[2] == BANDS
     embeddings: NDArray[np.float32] = session.run(["embeddings"], {"mels": parts})[0]

@@ -106,7 +106,8 @@ def checked_token(token: str, where: str, advice: str) -> str:
 class Authenticator:
     """Answers hellos as the sidecar that holds `token`.
 
-    `revision_of` maps a home to the revision of its vocabulary held here, or None. A peer address that guesses wrong is
+    `revision_of` maps a home to the revision of its vocabulary held here, or None; `voice_engine` names what voices are
+    told apart with now, if anything. A peer address that guesses wrong is
     told `back-off` before its hello is read, see Backoff. Raises ConfigError when the token is too short or too long.
     """
 
@@ -118,6 +119,7 @@ class Authenticator:
         name: str,
         software: str,
         revision_of: Callable[[str], str | None],
+        voice_engine: Callable[[], str | None] = lambda: None,
         backoff: Backoff | None = None,
         hello_s: float = HELLO_S,
     ) -> None:
@@ -126,6 +128,7 @@ class Authenticator:
         self._name = name
         self._software = software
         self._revision_of = revision_of
+        self._voice_engine = voice_engine
         self._backoff = Backoff() if backoff is None else backoff
         self._hello_s = hello_s
         self._wrong_proofs = 0
@@ -172,7 +175,7 @@ class Authenticator:
         self._backoff.clear(peer)
         own_proof = proof(self._token, "sidecar", hello.nonce, sidecar_nonce)
         revision = self._revision_of(hello.home)
-        welcome = Welcome(own_proof, self._sidecar_id, self._name, self._software, revision)
+        welcome = Welcome(own_proof, self._sidecar_id, self._name, self._software, revision, voice=self._voice_engine())
         await write_event(writer, welcome.event())
         return hello.home
 

@@ -196,7 +196,14 @@ class _Conversation:
 
     async def _transcribe(self, event: Event) -> None:
         await self._begin(
-            SpeechTranscription(event, self._engines, self._turns(Kind.RECOGNITION), self._connection, self._write)
+            SpeechTranscription(
+                event,
+                self._engines,
+                self._turns(Kind.RECOGNITION),
+                self._connection,
+                self._write,
+                on_voice=self._handler.metrics.voice_print,
+            )
         )
 
     async def _detect(self, event: Event) -> None:

@@ -16,9 +16,10 @@ from ..engines.base import SAMPLE_BYTES, SAMPLE_RATE_HZ, Recognition
 from ..engines.catalogue import Engines
 from ..errors import BadRequest, EngineFailed
 from .connection import Connection
-from .messages import Timings, trace_id_of
+from .messages import Timings, VoiceHeard, trace_id_of, wants_voice
 from .request import Request, Write, audio_pieces
 from .turns import Turns
+from .voice import OnOutcome, SpeakerVoice
 from .words import Words
 
 UTTERANCE_S: Final = 60
@@ -35,12 +36,21 @@ class SpeechTranscription(Request):
     On the authenticated listener it ends at `audio-stop` or where speech ends; a plain client hears the end itself and
     says `audio-stop`. Stages: `speech`, from its first sound to its last; `endpoint`, the silence until its end was
     certain; `decode`, from then to the words: next to nothing when they were decoded during that silence; `queue`, how
-    long these words waited for their turn.
+    long these words waited for their turn; `voice`, beside the others, how long it took to print the speaker's voice.
     """
 
     kind = "transcribe"
 
-    def __init__(self, event: Event, engines: Engines, turns: Turns, connection: Connection, write: Write) -> None:
+    def __init__(
+        self,
+        event: Event,
+        engines: Engines,
+        turns: Turns,
+        connection: Connection,
+        write: Write,
+        *,
+        on_voice: OnOutcome,
+    ) -> None:
         super().__init__()
         self._stt = engines.stt.get()
         self._language: str = event.data.get("language") or self._stt.info.languages[0]
@@ -48,7 +58,14 @@ class SpeechTranscription(Request):
         self._trace_id = trace_id_of(event)
         self._home, self._turns, self._write = connection.home, turns, write
         hears_the_end = engines.vad.ready and not connection.plain
-        self._endpointer = _endpointer(engines, event.data.get("vad_sensitivity")) if hears_the_end else None
+        self._endpointer: Endpointer | None = None
+        self._voice: SpeakerVoice | None = None
+        if hears_the_end:
+            activity = engines.vad.get()
+            if wants_voice(event) and engines.voice_print.ready:
+                self._voice = SpeakerVoice(engines.voice_print.get(), activity, turns, self._trace_id, on_voice)
+            heard = self._voice.recorder if self._voice else activity.stream()
+            self._endpointer = Endpointer(heard, activity.frame_ms, _sensitivity(event.data.get("vad_sensitivity")))
         self._audio: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._bytes_left = UTTERANCE_S * 1000 * _BYTES_PER_MS
         self._heard_ms = 0.0
@@ -76,6 +93,8 @@ class SpeechTranscription(Request):
             await self._listen(recognition, words)
             return await self._conclude(words)
         finally:
+            if self._voice:
+                await self._voice.close()
             await words.close()
             await recognition.close()
 
@@ -114,8 +133,12 @@ class SpeechTranscription(Request):
         self._is_speaking = event.kind is not EndpointKind.PAUSE
         if event.kind is EndpointKind.PAUSE:
             words.settle()
+            if self._voice:
+                self._voice.settle()
         elif event.kind is EndpointKind.SPEECH_RESUMED:
             words.unsettle()
+            if self._voice:
+                self._voice.unsettle()
         else:
             self._speech_start_ms = event.at_ms
             await self._write(VoiceStarted(event.at_ms).event())
@@ -123,27 +146,36 @@ class SpeechTranscription(Request):
     async def _conclude(self, words: Words) -> Sequence[Event]:
         decided = time.perf_counter()
         words.hide()
-        text = ""
+        text, voice = "", None
         if self._speech_start_ms is not None:
             self.stages["endpoint"] = self._silence_ms()
             speech_end_ms = round(self._heard_ms - self._silence_ms())
             self.stages["speech"] = max(0, speech_end_ms - self._speech_start_ms)
             await self._write(VoiceStopped(speech_end_ms).event())
         if self._speech_start_ms is not None or self._endpointer is None:
+            if self._voice:
+                self._voice.settle()
             text = (await words.final()).text
             self.stages["decode"] = (time.perf_counter() - decided) * 1000
             self.stages["queue"] = self._turns.waited_ms
-        transcript = Transcript(text=text, language=self._language)
-        return [Timings(self._trace_id, self.stages).event(), transcript.event()]
+            voice = await self._voice_heard()
+        timings, transcript = Timings(self._trace_id, self.stages), Transcript(text=text, language=self._language)
+        return [message.event() for message in (voice, timings, transcript) if message is not None]
+
+    async def _voice_heard(self) -> VoiceHeard | None:
+        if self._voice is None:
+            return None
+        voice = await self._voice.heard()
+        if self._voice.took_ms is not None:
+            self.stages["voice"] = self._voice.took_ms
+        return voice
 
     def _silence_ms(self) -> float:
         return self._endpointer.silence_ms if self._endpointer else 0.0
 
 
-def _endpointer(engines: Engines, wanted: str | None) -> Endpointer:
-    activity = engines.vad.get()
+def _sensitivity(wanted: str | None) -> Sensitivity:
     try:
-        sensitivity = Sensitivity(wanted or Sensitivity.DEFAULT)
+        return Sensitivity(wanted or Sensitivity.DEFAULT)
     except ValueError:
         raise BadRequest(f"vad_sensitivity is {wanted!r}: it may be {', '.join(Sensitivity)}") from None
-    return Endpointer(activity.stream(), activity.frame_ms, sensitivity)

@@ -16,7 +16,7 @@ _MS_PER_S: Final = 1000
 LATENCIES_MS: Final[Mapping[str, tuple[str, str]]] = {
     "barnabeenet_stt_latency_ms": ("transcribe", "decode"),
     "barnabeenet_tts_latency_ms": ("synthesize", "first_audio"),
-    "barnabeenet_speaker_id_latency_ms": ("verify", "voice_print"),
+    "barnabeenet_speaker_id_latency_ms": ("transcribe", "voice"),
 }
 
 

@@ -84,6 +84,9 @@ class Metrics:
         self._wake_detections = Counter(
             "barnabeenet_wake_detections", "Wake words that were heard", ["wake_word"], registry=self.registry
         )
+        self._voice_prints = Counter(
+            "barnabeenet_voice_prints", "Speakers' voices that were asked for", ["outcome"], registry=self.registry
+        )
 
     def _add_engines(self) -> None:
         self._engine_ready = Gauge(
@@ -172,6 +175,10 @@ class Metrics:
     def wake_detected(self, name: str) -> None:
         """Counts a wake word that was heard; `name` is its model's."""
         self._wake_detections.labels(name).inc()
+
+    def voice_print(self, outcome: str) -> None:
+        """Counts a speaker's voice that was asked for beside the words: printed, too_little, late or failed."""
+        self._voice_prints.labels(outcome).inc()
 
     def config_reloaded(self, outcome: Literal["taken", "refused"]) -> None:
         """Counts a changed configuration."""

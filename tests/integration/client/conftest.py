@@ -75,6 +75,7 @@ class Script:
         self.peers: list[Peer] = []
         self.gone = 0
         self.revision: str | None = None
+        self.voice_engine: str | None = None
         self.info = Info()
         self.answers_pings = True
         self.changed = asyncio.Condition()
@@ -82,7 +83,12 @@ class Script:
 
     def _authenticator(self) -> Authenticator:
         return Authenticator(
-            TOKEN, sidecar_id="sidecar-1", name="Beast", software="sidecar 0.1", revision_of=lambda home: self.revision
+            TOKEN,
+            sidecar_id="sidecar-1",
+            name="Beast",
+            software="sidecar 0.1",
+            revision_of=lambda home: self.revision,
+            voice_engine=lambda: self.voice_engine,
         )
 
     async def start(self) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+import logging
+import math
+import struct
 
 import pytest
 from wyoming.asr import Transcript
@@ -12,8 +15,8 @@ from wyoming.event import Event
 from custom_components.barnabeenet.client import transcription as transcription_module
 from custom_components.barnabeenet.client.audio import PIECE_BYTES
 from custom_components.barnabeenet.client.errors import ConnectionLost, ProtocolError, RequestFailed, SidecarTimeout
-from custom_components.barnabeenet.client.messages import Partial, Timings
-from custom_components.barnabeenet.client.sidecar import Sidecar, Transcription
+from custom_components.barnabeenet.client.messages import Partial, Timings, VoiceHeard
+from custom_components.barnabeenet.client.sidecar import Sidecar, Transcription, Voice
 
 SECOND = bytes(32_000)
 WORDS = Transcript("turn on the light", language="en").event()
@@ -233,3 +236,97 @@ async def test_an_answer_that_does_not_belong_here_ends_the_connection(sidecar: 
     with pytest.raises(ProtocolError):
         await transcribe(sidecar, Microphone(SECOND, then_wait=True))
     await script.until(lambda: script.gone == 1)
+
+
+# The speaker's voice
+
+HEARD = VoiceHeard("trace-1", "resemblyzer-0.1.4", 2, 1_888, 31.5, struct.pack("<2f", 0.6, -0.8))
+
+
+def tells(*events: Event):
+    async def tell(peer, event) -> None:
+        await peer.until("audio-stop")
+        await peer.send(*events, WORDS)
+
+    return tell
+
+
+async def test_a_voice_comes_with_the_words_when_it_is_asked_for(sidecar: Sidecar, script) -> None:
+    script.on["transcribe"] = tells(HEARD.event(), Timings("trace-1", {"voice": 12.0}).event())
+    words = await transcribe(sidecar, Microphone(SECOND), voice=True)
+    assert words.text == "turn on the light"
+    assert words.timings_ms == {"voice": 12.0}
+    assert words.voice == Voice("resemblyzer-0.1.4", pytest.approx((0.6, -0.8)), 1_888, 31.5)
+    request = next(event for event in script.heard if event.type == "transcribe")
+    assert request.data["context"] == {"trace_id": "trace-1", "voice": True}
+
+
+async def test_a_sidecar_that_cannot_tell_voices_leaves_it_out(sidecar: Sidecar, script) -> None:
+    script.on["transcribe"] = after_all_audio
+    assert (await transcribe(sidecar, Microphone(SECOND), voice=True)).voice is None
+
+
+async def test_too_little_of_a_voice_is_not_the_same_as_none(sidecar: Sidecar, script) -> None:
+    script.on["transcribe"] = tells(VoiceHeard("trace-1", "resemblyzer-0.1.4", 0, 320, 12).event())
+    words = await transcribe(sidecar, Microphone(SECOND), voice=True)
+    assert words.voice == Voice("resemblyzer-0.1.4", (), 320, 12)
+
+
+def test_a_voice_does_not_show_what_it_is_like() -> None:
+    shown = repr(Transcription("on", "en", {}, Voice("e", (0.6, -0.8), 1_888, 31.5)))
+    assert "1888" in shown
+    assert "0.6" not in shown
+    assert "vector" not in shown
+
+
+async def test_a_client_learns_from_the_welcome_whether_voices_can_be_told(make_sidecar, script) -> None:
+    for engine in (None, "resemblyzer-0.1.4"):
+        script.voice_engine = engine
+        client = make_sidecar()
+        assert client.voice_engine is None
+        await client.start()
+        assert client.voice_engine == engine
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("dimensions", "coordinates", "said"),
+    [
+        (2, (math.nan, 1.0), "finite"),
+        (2, (math.inf, 0.0), "finite"),
+        (2, (5.0, 0.0), "length 1"),
+        (3, (1.0, 0.0), "bytes"),
+    ],
+    ids=["no number", "infinite", "too long", "of another size"],
+)
+async def test_a_voice_that_cannot_be_costs_nobody_their_words(
+    sidecar: Sidecar, script, caplog: pytest.LogCaptureFixture, dimensions: int, coordinates: tuple, said: str
+) -> None:
+    data = HEARD.event().data | {"dimensions": dimensions}
+    script.on["transcribe"] = tells(Event(HEARD.TYPE, data, struct.pack("<2f", *coordinates)))
+    with caplog.at_level(logging.WARNING):
+        words = await transcribe(sidecar, Microphone(SECOND), voice=True)
+    assert words == Transcription("turn on the light", "en", {})
+    assert said in caplog.text
+    assert sidecar.available
+
+
+@pytest.mark.faults
+async def test_a_voice_that_nobody_asked_for_ends_the_connection(sidecar: Sidecar, script) -> None:
+    script.on["transcribe"] = tells(HEARD.event())
+    with pytest.raises(ProtocolError, match="wrong place"):
+        await transcribe(sidecar, Microphone(SECOND))
+
+
+@pytest.mark.faults
+async def test_voices_without_end_are_cut_off(sidecar: Sidecar, script) -> None:
+    script.on["transcribe"] = tells(*[HEARD.event()] * 3_001)
+    with pytest.raises(ProtocolError, match="without end"):
+        await transcribe(sidecar, Microphone(SECOND), voice=True)
+
+
+@pytest.mark.faults
+async def test_a_voice_that_breaks_the_contract_ends_the_connection(sidecar: Sidecar, script) -> None:
+    script.on["transcribe"] = tells(Event(HEARD.TYPE, HEARD.event().data | {"snr_db": "loud"}, HEARD.payload))
+    with pytest.raises(ProtocolError, match="snr_db must be a number"):
+        await transcribe(sidecar, Microphone(SECOND), voice=True)

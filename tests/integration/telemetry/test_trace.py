@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from custom_components.barnabeenet.client.transcription import Voice
 from custom_components.barnabeenet.telemetry import trace
 
 
@@ -43,6 +44,14 @@ def test_a_stage_that_fails_is_timed_and_its_error_passes_through() -> None:
     with pytest.raises(ZeroDivisionError), context.stage("stt"):
         raise ZeroDivisionError
     assert [stage.name for stage in context.stages] == ["stt"]
+
+
+def test_the_speakers_voice_is_never_shown() -> None:
+    context = trace.begin()
+    context.voice = Voice("resemblyzer-0.1.4", (0.28, 0.96), 1_800, 25)
+    for shown in (json.dumps(context.as_dict()), repr(context)):
+        assert "resemblyzer" not in shown
+        assert "0.28" not in shown
 
 
 def test_a_mark_has_no_length_and_a_recorded_stage_ends_now() -> None:

@@ -116,16 +116,15 @@ async def test_a_voice_print_may_stand_for_the_reference_and_need_not_be_of_leng
     assert opposite["similarity"] == pytest.approx(-1, abs=1e-3)
 
 
-async def test_the_work_is_metered_under_the_stage_that_older_dashboards_know(
-    server: HttpServer, metrics: Metrics
-) -> None:
+async def test_the_work_is_metered_by_its_stages(server: HttpServer, metrics: Metrics) -> None:
     his = await speech(TEXT)
     await verify(server, {"audio": his, "reference": his})
     await verify(server, {"audio": his, "reference": b"no"})
     told = metrics.exposition().decode()
     assert 'barnabeenet_requests_total{kind="verify",outcome="ok"} 1.0' in told
     assert 'barnabeenet_requests_total{kind="verify",outcome="bad-request"} 1.0' in told
-    assert "barnabeenet_speaker_id_latency_ms_count 1.0" in told
+    for stage in ("voice_print", "reference"):
+        assert f'barnabeenet_stage_seconds_count{{kind="verify",stage="{stage}"}} 1.0' in told
 
 
 BAD_PRINTS: dict[str, str | bytes] = {

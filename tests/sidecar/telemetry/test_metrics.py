@@ -97,7 +97,7 @@ def test_a_request_that_breaks_is_counted_with_what_became_of_it(metrics: Metric
     [
         ("transcribe", "decode", "barnabeenet_stt_latency_ms"),
         ("synthesize", "first_audio", "barnabeenet_tts_latency_ms"),
-        ("verify", "voice_print", "barnabeenet_speaker_id_latency_ms"),
+        ("transcribe", "voice", "barnabeenet_speaker_id_latency_ms"),
     ],
 )
 def test_the_names_in_milliseconds_show_the_same_samples(metrics: Metrics, kind: str, stage: str, name: str) -> None:
