@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 import logging
+import os
 from pathlib import Path
 import shutil
 import sqlite3
@@ -44,6 +45,8 @@ GIVE_WAY_S: Final = 45.0
 # A backup of Home Assistant takes minutes; one that never says that it is over must not let the log grow for ever.
 HOLD_MAX_S: Final = 2 * 3600.0
 
+MEMORY: Final = "/dev/shm"  # noqa: S108 - a folder for us alone is made in it
+
 _KEY: Final[HassKey[DatabaseKeeper]] = HassKey(f"{DOMAIN}_database")
 
 
@@ -75,6 +78,7 @@ class DatabaseKeeper:
         self._end_hold: CALLBACK_TYPE | None = None
         self._free = asyncio.Event()
         self._free.set()
+        self._retry: CALLBACK_TYPE | None = None
         self._store: Store[dict[str, Any]] = Store(hass, 1, f"{DOMAIN}.maintenance")
         self._cleanup: list[CALLBACK_TYPE] = []
         self._listeners: list[Callable[[], None]] = []
@@ -226,15 +230,16 @@ class DatabaseKeeper:
         _LOGGER.warning("Nothing is remembered until this is mended: %s", error)
         self.error = error
         issues.async_unavailable(self._hass, str(error))
-        self._passing_folder = await self._hass.async_add_executor_job(mkdtemp)
-        self._cleanup.append(async_call_later(self._hass, RETRY_S, self._try_again))
+        self._passing_folder = await self._hass.async_add_executor_job(_passing_folder)
+        self._retry = async_call_later(self._hass, RETRY_S, self._try_again)
         return await Database.open(Path(self._passing_folder) / DATABASE.name)
 
     async def _try_again(self, _: datetime) -> None:
+        self._retry = None
         try:
             database, recovery = await open_or_recover(self.path, self.copies)
         except StateError:
-            self._cleanup.append(async_call_later(self._hass, RETRY_S, self._try_again))
+            self._retry = async_call_later(self._hass, RETRY_S, self._try_again)
             return
         await database.close()
         if recovery is not None:
@@ -258,6 +263,9 @@ class DatabaseKeeper:
     async def _close(self, database: Database) -> None:
         while self._cleanup:
             self._cleanup.pop()()
+        if self._retry is not None:
+            self._retry()
+            self._retry = None
         self._make_way()
         async with self._upkeep:
             pass
@@ -268,6 +276,11 @@ class DatabaseKeeper:
         if self._passing_folder is not None:
             folder, self._passing_folder = self._passing_folder, None
             await self._hass.async_add_executor_job(partial(shutil.rmtree, folder, ignore_errors=True))
+
+
+def _passing_folder() -> str:
+    """In memory where there is such a folder: a disk that is full is full for temporary files as well. Raises OSError."""
+    return mkdtemp(dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
 
 
 def _checkpoint(writer: sqlite3.Connection) -> None:

@@ -210,6 +210,27 @@ async def test_on_a_full_disk_turns_are_answered_and_all_is_written_when_there_i
     assert (await async_keeper(home).copy()).size > 0
 
 
+@pytest.mark.usefixtures("starting")
+async def test_a_start_on_a_full_disk_is_heard_told_and_made_good(
+    home: HomeAssistant, entry: MockConfigEntry, sidecar: Any, disk: Disk
+) -> None:
+    keeper = async_keeper(home)
+    database = await Database.open(keeper.path)
+    await database.write((SESSION, ("kept", "d")))
+    await database.close()
+    await home.async_add_executor_job(disk.fill)
+    assert await home.config_entries.async_setup(entry.entry_id)
+    await home.async_block_till_done()
+    assert told(home) == ["database_unavailable"]
+    assert await hears(home, "what time is it")
+    await home.async_add_executor_job(disk.make_room)
+    await keeper.reopen()
+    await home.async_block_till_done()
+    assert told(home) == []
+    found = await entry.runtime_data.brain._state.database.read("SELECT count(*) FROM sessions WHERE id = 'kept'")
+    assert found[0][0] == 1
+
+
 # A limit on the size of files stands for the disk where none can be mounted.
 LIMITED = """
 import asyncio, pathlib, resource, signal, sys

@@ -178,7 +178,9 @@ async def test_damage_met_while_it_runs_is_told_and_mended_when_it_is_opened_aga
     # What is on the disk is worse than it was.
     with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA writable_schema = ON")
-        other.execute("UPDATE sqlite_master SET sql = replace(sql, '(speaker', '(device_id') WHERE type = 'index'")
+        other.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, '(speaker', '(device_id') WHERE name = 'sessions_of_speaker'"
+        )
         other.commit()
     await keeper.reopen()
     await home.async_block_till_done()
@@ -287,7 +289,7 @@ async def test_unloading_ends_a_maintenance_that_is_at_work(
     await asyncio.sleep(0)
     go_on.set()
     assert await unloading
-    assert (await working)["error"] == "It was stopped"
+    assert "It was stopped" in (await working)["error"]
     assert keeper.result is None
     assert told(home) == {}
 

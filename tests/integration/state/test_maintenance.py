@@ -74,7 +74,7 @@ async def test_all_is_done_and_told(database: Database, copies: Copies, maintena
     assert list(steps) == ["check", "drop_old", "full_text", "vacuum", "optimize", "copy"]
     assert steps["check"] == steps["optimize"] == "ok"
     assert steps["drop_old"] == {"calls": 0, "sessions": 1}
-    assert list(steps["full_text"]) == ["notes"]
+    assert steps["full_text"]["notes"] > 1
     assert steps["vacuum"] == {"freed_bytes": 0}
     assert steps["copy"] == copy.as_dict()
 
@@ -137,11 +137,11 @@ async def test_it_ends_between_two_steps_when_told_to(database: Database) -> Non
 
 async def test_every_full_text_index_becomes_one_segment(database: Database, maintenance: Maintenance) -> None:
     await full_text(database, "one")
-    await full_text(database, 'the "other"'.replace('"', "").replace(" ", "_"))
+    await full_text(database, "the_other")
     segments = "SELECT count(DISTINCT segid) FROM one_idx"
     assert (await column(database, segments))[0] > 5  # type: ignore[operator]
     result = await maintenance.run()
-    assert list(result.steps["full_text"]) == ["one", "the_other"]
+    assert {"one", "the_other"} <= result.steps["full_text"].keys()
     assert await column(database, segments) == [1]
     assert await column(database, "SELECT text FROM one WHERE one MATCH 'number 7'") == ["remember number 7"]
 

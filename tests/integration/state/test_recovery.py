@@ -181,7 +181,9 @@ async def test_two_damaged_files_in_a_second_have_two_names(home: Home) -> None:
 async def test_what_only_a_whole_check_finds_is_restored_once_it_was_met(home: Home) -> None:
     with sqlite3.connect(home.path) as other:
         other.execute("PRAGMA writable_schema = ON")
-        other.execute("UPDATE sqlite_master SET sql = replace(sql, '(speaker', '(device_id') WHERE type = 'index'")
+        other.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, '(speaker', '(device_id') WHERE name = 'sessions_of_speaker'"
+        )
     other.close()
     assert (await home.open())[1] is None
     suspicion(home.path).touch()
