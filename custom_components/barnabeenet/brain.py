@@ -124,6 +124,8 @@ class Brain:
             "agents": self.agents.as_dict(),
             "replies": self.mind.counts.as_dict(),
             "refused": dict(state.limiter.refusals.by_bound),
+            # Why nothing is kept for good, or the last write failed.
+            "database_error": type(error).__name__ if (error := state.keeper.error or state.database.error) else None,
             "sessions": len(state.sessions.live),
             "sessions_error": type(state.sessions.store_error).__name__ if state.sessions.store_error else None,
             "budget": {

@@ -27,7 +27,10 @@ class Reopen(ConfirmRepairFlow):
     """Opens the database anew once a person has said so."""
 
     async def async_step_confirm(self, user_input: dict[str, str] | None = None) -> RepairsFlowResult:
-        """Closes the issue when that went well; what is still wrong is told anew."""
+        """Closes the issue when that went well, and leaves it when it did not."""
         if user_input is not None:
             await async_keeper(self.hass).reopen()
+            error = async_keeper(self.hass).error
+            if error is not None:
+                return self.async_abort(reason="still_unavailable", description_placeholders={"error": str(error)})
         return await super().async_step_confirm(user_input)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from datetime import timedelta
 import json
@@ -28,6 +28,7 @@ from custom_components.barnabeenet import database_issues, database_keeper
 from custom_components.barnabeenet.backup import async_post_backup, async_pre_backup
 from custom_components.barnabeenet.const import DOMAIN
 from custom_components.barnabeenet.database_keeper import DatabaseKeeper, async_keeper
+from custom_components.barnabeenet.diagnostics import async_get_config_entry_diagnostics
 from custom_components.barnabeenet.repairs import async_create_fix_flow
 from custom_components.barnabeenet.state import maintenance as maintenance_module
 from custom_components.barnabeenet.state.copies import Copy
@@ -156,11 +157,15 @@ async def test_submitting_the_issue_tries_at_once(
 ) -> None:
     path.mkdir(parents=True)
     await set_up(home, entry)
-    path.rmdir()
     flow = await async_create_fix_flow(home, "database_unavailable", None)
     flow.hass, flow.handler, flow.flow_id, flow.issue_id = home, DOMAIN, "1", "database_unavailable"
     assert (await flow.async_step_init())["type"] == "form"  # type: ignore[attr-defined]
-    assert told(home)
+    still = await flow.async_step_confirm({})  # type: ignore[attr-defined]
+    assert (still["type"], still["reason"]) == ("abort", "still_unavailable")
+    assert "cannot be opened" in still["description_placeholders"]["error"]
+    assert list(told(home)) == ["database_unavailable"]
+    assert (await async_get_config_entry_diagnostics(home, entry))["brain"]["database_error"] == "CannotOpen"
+    path.rmdir()
     assert (await flow.async_step_confirm({}))["type"] == "create_entry"  # type: ignore[attr-defined]
     await home.async_block_till_done()
     assert told(home) == {}
@@ -375,8 +380,26 @@ async def test_files_copied_one_after_the_other_under_load_are_one_database(
 
 
 async def test_a_real_backup_of_home_assistant_holds_it(
-    home: HomeAssistant, loaded: MockConfigEntry, path: Path, tmp_path: Path
+    home: HomeAssistant,
+    loaded: MockConfigEntry,
+    path: Path,
+    tmp_path: Path,
+    keeper: DatabaseKeeper,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    called: list[str] = []
+
+    def noting(name: str) -> Callable[[DatabaseKeeper], Awaitable[None]]:
+        step = getattr(DatabaseKeeper, name)
+
+        async def noted(own: DatabaseKeeper) -> None:
+            await step(own)
+            called.append(f"{name}: {own._snapshot is not None}")
+
+        return noted
+
+    for name in ("hold", "resume"):
+        monkeypatch.setattr(DatabaseKeeper, name, noting(name))
     assert await async_setup_component(home, "backup", {})
     await home.async_block_till_done()
     await database_of(loaded).write((NEW_SESSION, ("kept",)))
@@ -385,6 +408,7 @@ async def test_a_real_backup_of_home_assistant_holds_it(
     await home.async_block_till_done()
     await home.services.async_call("backup", "create", {}, blocking=True)
     await home.async_block_till_done()
+    assert called == ["hold: True", "resume: False"]
     (archive,) = Path(home.config.path("backups")).glob("*.tar")
     with tarfile.open(archive) as outer:
         outer.extractall(tmp_path / "outer", filter="data")
@@ -456,6 +480,8 @@ async def test_every_issue_has_its_words(
     found = texts(root, language)[str(issue.translation_key)]
     assert ("fix_flow" in found) is issue.is_fixable
     step = found["fix_flow"]["step"]["confirm"] if issue.is_fixable else found
+    if issue.issue_id in (database_issues.DAMAGED, database_issues.UNAVAILABLE):
+        assert "{error}" in found["fix_flow"]["abort"]["still_unavailable"]
     placeholders = issue.translation_placeholders
     assert placeholders is not None
     assert step["description"].format(**placeholders)

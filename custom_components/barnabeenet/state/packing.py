@@ -55,7 +55,7 @@ def pack(source: Path, target: Path, check: Callable[[], None]) -> None:
 
 
 def unpack(source: Path, target: Path, check: Callable[[], None]) -> None:
-    """Writes what is packed to a target; raises CopyFailed when the source is broken, Unavailable for the target."""
+    """Writes what is packed to a target; raises CopyFailed for a broken source, Unavailable when it is not the source."""
     with _new(target) as file:
         for chunk in _unpacked(source, source.suffix):
             check()
@@ -110,7 +110,8 @@ def _packer(file: IO[bytes]) -> Any:
 
 def _unpacked(source: Path, suffix: str) -> Iterator[bytes]:
     if suffix == ZSTD_SUFFIX and zstd is None:
-        raise CopyFailed(f"The copy {source} is packed with zstd, which this Python does not have")
+        # The copy may be good: it is not passed over for an older one, or for none.
+        raise Unavailable(f"The copy {source} is packed with zstd, which this Python does not have")
     try:
         with source.open("rb") as raw:
             packed: Any = zstd.ZstdFile(raw, "rb") if suffix == ZSTD_SUFFIX else gzip.GzipFile(fileobj=raw, mode="rb")

@@ -202,6 +202,15 @@ async def test_a_broken_copy_is_refused(database: Database, copies: Copies, tmp_
     assert not (tmp_path / "again.db").exists()
 
 
+async def test_a_copy_in_zstd_is_told_apart_from_a_bad_one_where_there_is_no_zstd(
+    database: Database, copies: Copies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies.make(database.path, NOW)
+    monkeypatch.setattr(packing, "zstd", None)
+    with pytest.raises(Unavailable, match="packed with zstd, which this Python does not have"):
+        copies.unpack(copies.list()[0], tmp_path / "again.db")
+
+
 async def test_a_copy_of_a_newer_schema_is_refused(database: Database, copies: Copies, tmp_path: Path) -> None:
     await database.maintain(lambda writer: writer.execute("PRAGMA user_version = 9999"))
     with pytest.raises(CopyFailed, match="schema 9999"):
