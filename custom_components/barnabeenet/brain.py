@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, tzinfo
 from decimal import Decimal
 import logging
-from pathlib import Path
-from tempfile import mkdtemp
-from typing import Any, Final
+from typing import Any
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
@@ -19,6 +17,7 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.ssl import get_default_context
 import httpx
 
+from .database_keeper import DatabaseKeeper, async_keeper
 from .dialog.benchmark import Report as Comparison, compare
 from .dialog.cache import Answers
 from .dialog.context import Sources
@@ -42,7 +41,6 @@ from .repairs_issues import (
 from .sources import HomeCalendars, HomeWeather, People
 from .state.budget import BudgetLimits, Level, Reason
 from .state.database import Database
-from .state.errors import StateError
 from .state.money import PaidCall, micro_usd, usd
 from .state.purse import Purse
 from .state.rate_limit import Limits, LimitTable, MemoryLimiter
@@ -54,9 +52,6 @@ from .state.sessions import Sessions
 from .telemetry.agents import Agents
 
 _LOGGER = logging.getLogger(__name__)
-
-# One for all entries: what a family tells belongs to the home, not to a sidecar.
-DATABASE: Final = Path("barnabeenet") / "barnabeenet.db"
 
 
 class Brain:
@@ -86,7 +81,7 @@ class Brain:
     async def open(cls, hass: HomeAssistant, entry: ConfigEntry) -> Brain:
         """Opens the database and takes up what was going on; raises StateError."""
         options = Options.from_entry(entry)
-        brain = cls(hass, entry, House(hass), await _State.open(hass, options))
+        brain = cls(hass, entry, House(hass), await _State.open(hass, entry.entry_id, options))
         await brain.refresh()
         return brain
 
@@ -129,6 +124,8 @@ class Brain:
             "agents": self.agents.as_dict(),
             "replies": self.mind.counts.as_dict(),
             "refused": dict(state.limiter.refusals.by_bound),
+            # Why nothing is kept for good, or the last write failed.
+            "database_error": type(error).__name__ if (error := state.keeper.error or state.database.error) else None,
             "sessions": len(state.sessions.live),
             "sessions_error": type(state.sessions.store_error).__name__ if state.sessions.store_error else None,
             "budget": {
@@ -244,17 +241,21 @@ class Brain:
 class _State:
     """What is written down."""
 
+    # Who has the home's database open, and as whom.
+    keeper: DatabaseKeeper
+    owner: str
     database: Database
     sessions: Sessions
     limiter: MemoryLimiter | SharedLimiter
     purse: Purse
 
     @classmethod
-    async def open(cls, hass: HomeAssistant, options: Options) -> _State:
+    async def open(cls, hass: HomeAssistant, owner: str, options: Options) -> _State:
         """Raises StateError, and then leaves nothing open."""
-        instance = await instance_id.async_get(hass)
+        instance, keeper = await instance_id.async_get(hass), async_keeper(hass)
         async with AsyncExitStack() as stack:
-            database = await _open_database(hass, stack)
+            stack.push_async_callback(keeper.release, owner)
+            database = await keeper.take(owner)
             purse = await Purse.open(database, _budget(options, {}), zone=_zone)
             stack.push_async_callback(purse.close)
             sessions = await Sessions.open(
@@ -264,7 +265,7 @@ class _State:
                 options=SessionOptions(sessions_max=options.sessions_max),
             )
             stack.push_async_callback(sessions.close)
-            state = cls(database, sessions, _limiter(options, instance), purse)
+            state = cls(keeper, owner, database, sessions, _limiter(options, instance), purse)
             stack.pop_all()
             return state
 
@@ -274,19 +275,7 @@ class _State:
         if isinstance(self.limiter, SharedLimiter):
             await self.limiter.close()
         await self.purse.close()
-        await self.database.close()
-
-
-async def _open_database(hass: HomeAssistant, stack: AsyncExitStack) -> Database:
-    """The home's database, or one that lasts until the next restart when that cannot be opened: people are heard anyway."""
-    try:
-        database = await Database.open(Path(hass.config.path(str(DATABASE))))
-    except StateError as error:
-        _LOGGER.warning("Nothing is remembered until this is mended and Home Assistant restarted: %s", error)
-        folder = await hass.async_add_executor_job(mkdtemp)
-        database = await Database.open(Path(folder) / DATABASE.name)
-    stack.push_async_callback(database.close)
-    return database
+        await self.keeper.release(self.owner)
 
 
 async def _open(entry: ProviderEntry, http: httpx.AsyncClient) -> Provider | None:

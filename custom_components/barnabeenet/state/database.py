@@ -12,6 +12,7 @@ from queue import SimpleQueue
 import sqlite3
 from typing import Any, Final, TypeVar
 
+from .bound import Bound
 from .errors import CannotOpen, Conflict, Corrupt, StateError, Unavailable
 from .migrations import migrate
 
@@ -22,6 +23,10 @@ READERS: Final = 2
 BUSY_S: Final = 5.0
 # The write-ahead log is cut back to this after a checkpoint.
 JOURNAL_MAX_BYTES: Final = 4 * 1024 * 1024
+# How long the start of Home Assistant may wait for the check of a file; a gigabyte takes a few seconds.
+CHECK_S: Final = 30.0
+# Steps of SQLite's machine between two looks at the clock: about a millisecond.
+STEPS_PER_LOOK: Final = 20_000
 
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _FOR_NOW: Final = {
@@ -48,6 +53,9 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # Why the last write failed, and from the moment that damage is met, that: None while all is well.
+        self.error: StateError | None = None
+        self._listeners: list[Callable[[], None]] = []
         self._closed = False
         self._connections: list[sqlite3.Connection] = []
         self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
@@ -56,7 +64,7 @@ class Database:
 
     @classmethod
     async def open(cls, path: Path) -> Database:
-        """Opens or makes the file (and its folder) and brings its schema forward; raises StateError."""
+        """Opens or makes the file (and its folder), checks it and brings its schema forward; raises StateError."""
         database = cls(path)
         try:
             await database._run(database._writer, database._open)
@@ -120,7 +128,28 @@ class Database:
             then(result)
             return result
 
-        return await self._run(self._writer, transact)
+        try:
+            result = await self._run(self._writer, transact)
+        except Unavailable as error:
+            if not self._closed:
+                self._tell(error)
+            raise
+        self._tell(None)
+        return result
+
+    async def maintain(self, job: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
+        """What a job in the writer's thread returns: writes wait for it, so it is short; raises StateError."""
+        return await self._run(self._writer, lambda: job(self._connections[0]))
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls the listener in the event loop when `error` has changed, until the returned function is called."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def damaged(self, error: Corrupt) -> None:
+        """Takes note of damage that somebody else has met."""
+        await asyncio.to_thread(self._suspect)
+        self._tell(error)
 
     async def close(self) -> None:
         """Finishes what was asked for and closes the file; safe to call twice."""
@@ -133,12 +162,39 @@ class Database:
         if self._closed:
             raise Unavailable("The database is closed")
         try:
-            return await asyncio.get_running_loop().run_in_executor(executor, job)
-        except sqlite3.Error as error:
-            known = self._state_error(error)
-            if known is None:  # a wrong statement is a bug of ours and no failure of the store
-                raise
-            raise known from error
+            return await asyncio.get_running_loop().run_in_executor(executor, self._careful(job))
+        except Corrupt as error:
+            self._tell(error)
+            raise
+
+    def _careful(self, job: Callable[[], ResultT]) -> Callable[[], ResultT]:
+        def run() -> ResultT:
+            try:
+                return job()
+            except sqlite3.Error as error:
+                known = state_error(self.path, error)
+                if known is None:  # a wrong statement is a bug of ours and no failure of the store
+                    raise
+                if isinstance(known, Corrupt):
+                    self._suspect()
+                raise known from error
+
+        return run
+
+    def _suspect(self) -> None:
+        """Has the whole file checked when it is opened next."""
+        try:
+            suspicion(self.path).touch(mode=0o600)
+        except OSError as error:
+            _LOGGER.warning("The next start will not know that the database %s is damaged: %s", self.path, error)
+
+    def _tell(self, error: StateError | None) -> None:
+        if isinstance(self.error, Corrupt):
+            return  # a write that succeeds mends no damage
+        before, self.error = self.error, error
+        if str(before) != str(error):
+            for listener in tuple(self._listeners):
+                listener()
 
     def _open(self) -> None:
         try:
@@ -151,6 +207,10 @@ class Database:
                 "be written"
             ) from error
         writer = self._connect()
+        # A damaged file is left as it was found, with its log.
+        writer.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+        self._check(writer)
+        writer.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, False)
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("PRAGMA synchronous = FULL")
         writer.execute("PRAGMA foreign_keys = ON")
@@ -160,6 +220,24 @@ class Database:
             reader = self._connect()
             reader.execute("PRAGMA query_only = ON")
             self._idle.put(reader)
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        """Raises Corrupt."""
+        marker = suspicion(self.path)
+        check, bound = "integrity_check" if marker.exists() else "quick_check", Bound(CHECK_S)
+        connection.set_progress_handler(bound.is_over, STEPS_PER_LOOK)
+        try:
+            faults = faults_of(connection, check)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            _LOGGER.warning("The database %s is used unchecked: %s", self.path, bound.why())
+            return
+        finally:
+            connection.set_progress_handler(None, 0)
+        if faults:
+            raise Corrupt(f"The database {self.path} is damaged ({faults[0]})")
+        marker.unlink(missing_ok=True)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
@@ -177,15 +255,25 @@ class Database:
             except sqlite3.Error as error:
                 _LOGGER.warning("The database %s was not closed cleanly: %s", self.path, error)
 
-    def _state_error(self, error: sqlite3.Error) -> StateError | None:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code in _CORRUPT:
-            return Corrupt(
-                f"The database {self.path} is damaged ({error}): move it away and restore it from a backup, or start "
-                "without it and a new one is made"
-            )
-        if code in _FOR_NOW:
-            return Unavailable(f"The database {self.path} does not work now, {_FOR_NOW[code]} ({error})")
-        if code == sqlite3.SQLITE_CONSTRAINT:
-            return Conflict(f"The database refused a row: {error}")
-        return None
+
+def suspicion(path: Path) -> Path:
+    """The mark beside a file in which damage was met."""
+    return path.with_name(f"{path.name}-suspect")
+
+
+def faults_of(connection: sqlite3.Connection, check: str = "quick_check") -> list[str]:
+    """What SQLite's `quick_check` or `integrity_check` finds, the first of it; raises sqlite3.Error."""
+    found = "\n".join(str(row[0]) for row in connection.execute(f"PRAGMA {check}(10)"))
+    return [] if found == "ok" else [line for line in found.splitlines() if not line.startswith("***")]
+
+
+def state_error(path: Path, error: sqlite3.Error) -> StateError | None:
+    """What to tell people of SQLite's error; None for a wrong statement."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in _CORRUPT:
+        return Corrupt(f"The database {path} is damaged ({error})")
+    if code in _FOR_NOW:
+        return Unavailable(f"The database {path} does not work now, {_FOR_NOW[code]} ({error})")
+    if code == sqlite3.SQLITE_CONSTRAINT:
+        return Conflict(f"The database refused a row: {error}")
+    return None

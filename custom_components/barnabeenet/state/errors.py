@@ -16,7 +16,15 @@ class TooNew(CannotOpen):
 
 
 class Corrupt(StateError):
-    """The file is no database, or a damaged one: nothing more is written to it."""
+    """The file is no database, or a damaged one."""
+
+
+class CopyFailed(StateError):
+    """A copy of the database cannot be made, or is no good."""
+
+
+class TooLong(StateError):
+    """A job took more than its time, or was told to end."""
 
 
 class Unavailable(StateError):
