@@ -31,6 +31,8 @@ FAILURES_MAX: Final = 3
 
 _NEAR: Final = 0.8
 _NAME_MAX_WORDS: Final = 5
+# These stand anywhere, also in the middle of what is asked for.
+_POLITE: Final = frozenset({"please", "now", "bitte", "doch", "mal", "jetzt", "alsjeblieft", "alstublieft", "eens"})
 # Of a sentence's words: a recogniser that knows commands alone makes something else of the others.
 _READ_MIN: Final = 0.4
 
@@ -261,7 +263,7 @@ class Lessons:
 
 def asks_for_lesson(text: str, language: str | None) -> tuple[str, ...] | None:
     """The words of the name in a sentence that asks for a lesson, empty without one; None when it does not ask."""
-    words = plain(text)
+    words = tuple(word for word in plain(text) if word not in _POLITE)
     phrases = sorted(map(plain, words_of(language).ask.split("|")), key=len, reverse=True)
     for phrase in phrases:
         for at in range(len(words) - len(phrase) + 1):

@@ -105,7 +105,7 @@ _WORDS: Final[Mapping[str, Words]] = {
             "Le vent frais pousse les feuilles jaunes sur le chemin du jardin.",
             "Réveille-moi doucement quand le café sera chaud et bien prêt.",
             "Chaque jeudi, nous cuisinons du poisson et du riz pour les voisins.",
-            "Dois-je prendre le parapluie bleu, ou fera-t-il encore beau demain ?",
+            "Dois-je prendre le parapluie bleu, ou fera-t-il beau demain ?",
             "Mon fauteuil préféré est près de la fenêtre, sous la vieille horloge.",
         ),
         says={
