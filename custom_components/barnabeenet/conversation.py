@@ -124,6 +124,9 @@ def _response(
     answer: Answer[intent.IntentResponse], context: trace.VoiceContext, language: str
 ) -> intent.IntentResponse:
     if answer.response is not None:
+        if not answer.response.speech:
+            # That of several commands, which is nobody's own words.
+            answer.response.async_set_speech(answer.speech)
         return answer.response
     response = intent.IntentResponse(language=language)
     if answer.error is None:
