@@ -127,13 +127,18 @@ class Question:
             plain_word = _is_plain(spoken) and (spoken.yes or spoken.no) and not spoken.cancel
             return Answered(text) if plain_word else _cancelled(spoken)
         if self.kind is Kind.CONFIRM:
-            agreed = _is_plain(spoken) and spoken.yes and not (spoken.no or spoken.cancel or spoken.places)
+            agreed = self._is_said(spoken) and spoken.yes and not (spoken.no or spoken.cancel or spoken.places)
             return Answered(choice=True) if agreed else _cancelled(spoken)
         if self.kind is Kind.NUMBER:
             given = len(spoken.numbers) == 1 and not spoken.rest
             return Answered(spoken.numbers[0]) if given else _cancelled(spoken)
         option = self._chosen(text, spoken)
         return _cancelled(spoken) if option is None else Answered(option.choice)
+
+    def _is_said(self, spoken: Spoken) -> bool:
+        """Whether there is nothing beside the yes but what was asked: "yes, unlock the front door" has enough voice in it."""
+        asked = plain(self.awaited.question) if self.awaited is not None else ()
+        return not spoken.numbers and not spoken.negated and set(spoken.rest) <= set(asked)
 
     def _said_first(self, text: str, language: str | None) -> Answered | Cancelled | None:
         """What goes before all else: what the question understands by itself, and a code, which some say with the yes."""
@@ -201,6 +206,14 @@ class FollowUps:
         self._sweep()
         waiting = self._waiting.get((device_id, speaker))
         return None if waiting is None else waiting.question
+
+    def needs_voice(self, device_id: str, conversation_id: str | None) -> bool:
+        """Whether a question waits here, in this conversation, that only a voice that is known may answer."""
+        self._sweep()
+        return conversation_id is not None and any(
+            device == device_id and waiting.conversation_id == conversation_id and waiting.question.is_for_one
+            for (device, _), waiting in self._waiting.items()
+        )
 
     async def hear(
         self,

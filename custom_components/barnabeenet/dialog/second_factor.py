@@ -59,11 +59,15 @@ class NoHousehold:
 
 @dataclass(frozen=True)
 class Awaited:
-    """What is done once it is agreed to: a model's call, or a sentence; `speaker` is who asked for it."""
+    """What is done once it is agreed to: a model's call, or a sentence; `speaker` is who asked for it.
+
+    `question` names it: who says yes in its words agrees, too.
+    """
 
     what: ToolCall | str
     speaker: str | None
     needs_code: bool = False
+    question: str = ""
 
 
 class Verdict(Enum):

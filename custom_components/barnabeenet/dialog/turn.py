@@ -25,7 +25,7 @@ from .route import Route, route
 from .second_factor import HIDDEN, LOCKED_S, Awaited, Permission, Verdict
 from .sentences import Phrase, say
 from .validate import ReplyCheck
-from .verbs import may_command
+from .verbs import is_yes, may_command
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -158,6 +158,8 @@ class _Turn(Generic[ResponseT]):
                 return Reply(Answer(say(Phrase.CODE_TOO_LATE, said.language), tier="instant"))
         reply: Reply[ResponseT] | None = None
         match outcome:
+            case NotAnAnswer():
+                reply = self._unheard_yes()
             case AskAgain(text):
                 reply = Reply(Answer(text, tier="instant"), asks=True)
             case Cancelled(_, str(rest)):
@@ -167,6 +169,15 @@ class _Turn(Generic[ResponseT]):
             case Answered():
                 reply = await self._agreed(outcome)
         return reply
+
+    def _unheard_yes(self) -> Reply[ResponseT] | None:
+        """What is said to a yes that is too short to know the voice by, where that has to be known."""
+        said, follow_ups = self.said, self.mind.follow_ups
+        if said.speaker is not None or not is_yes(said.text, said.language):
+            return None
+        if not follow_ups.needs_voice(said.device_id, said.conversation_id):
+            return None
+        return Reply(Answer(say(Phrase.SAY_IT_ALL, said.language), tier="instant"), asks=True)
 
     async def _agreed(self, answered: Answered) -> Reply[ResponseT] | None:
         """What becomes of a clear answer: a sentence that was chosen, or what waited for a yes and maybe a code."""
@@ -235,7 +246,8 @@ class _Turn(Generic[ResponseT]):
             return Answer(say(phrase, said.language), tier=HELD, intent=intent, error=f"not allowed: {phrase.value}")
         if self.session is None:
             return Answer(say(Phrase.TRY_LATER, said.language), tier=HELD, intent=intent, error="no session")
-        awaited = Awaited(text, said.speaker, needs_code=held.permission is Permission.CODE)
+        needs_code = held.permission is Permission.CODE
+        awaited = Awaited(text, said.speaker, needs_code, f"{held.question} {text}")
         question = Question(Kind.CONFIRM, said.language, sensitive=True, awaited=awaited)
         return Answer(held.question, tier=HELD, intent=intent, question=question)
 
@@ -333,7 +345,7 @@ class _Turn(Generic[ResponseT]):
 
     def _ask_what_the_model_asked(self, interaction: Interaction, spoken: str) -> None:
         if (confirm := interaction.confirm) is not None:
-            awaited = Awaited(confirm.call, self.said.speaker, needs_code=confirm.needs_code)
+            awaited = Awaited(confirm.call, self.said.speaker, confirm.needs_code, confirm.question)
             question = Question(Kind.CONFIRM, self.said.language, sensitive=confirm.sensitive, awaited=awaited)
             self._ask(question)
         elif spoken.rstrip().endswith("?"):

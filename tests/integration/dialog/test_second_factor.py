@@ -414,8 +414,34 @@ async def test_a_voice_that_is_too_short_to_be_known_may_say_what_a_code_proves(
 
 async def test_where_only_a_yes_is_asked_it_is_the_very_voices(world: World) -> None:
     await world.talk(UNLOCK, BEN)
-    assert await world.talk("yes", None) != "Done it"
+    reply = await world.say("yes", None)
+    assert (reply.answer.speech, reply.asks) == (say(Phrase.SAY_IT_ALL, "en"), True)
+    assert await world.talk("yes, unlock the front door", None) != "Done it"
     assert world.home.done == []
+
+
+@pytest.mark.parametrize("text", ["yes, unlock the front door", "yes unlock it", "ok unlock the front door please"])
+async def test_a_yes_may_say_what_is_agreed_to_so_that_the_voice_is_heard(world: World, text: str) -> None:
+    await world.talk(UNLOCK, BEN)
+    await world.talk("yes", None)
+    assert await world.talk(text, BEN) == "Done it"
+    assert world.home.done == [UNLOCK]
+
+
+@pytest.mark.parametrize(
+    "text", ["yes, but not the front door", "yes and open the garage", "no, do not unlock the front door", "yes and no"]
+)
+async def test_a_yes_with_anything_else_is_none(world: World, text: str) -> None:
+    await world.talk(UNLOCK, BEN)
+    assert await world.talk(text, BEN) != "Done it"
+    assert world.home.done == []
+
+
+async def test_a_yes_of_nobody_to_nothing_is_left_alone(world: World) -> None:
+    assert await world.talk("yes", None) == say(Phrase.CANNOT_HELP, "en")
+    await world.talk(UNLOCK, BEN)
+    assert await world.talk("yes", None, conversation_id="another") != say(Phrase.SAY_IT_ALL, "en")
+    assert await world.talk("yes", None, device_id="kitchen") != say(Phrase.SAY_IT_ALL, "en")
 
 
 async def test_a_question_that_nobody_answered_is_over(world: World) -> None:
