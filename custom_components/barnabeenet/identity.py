@@ -17,6 +17,7 @@ from .dialog.enrolment import Learner
 from .dialog.learning import Learning
 from .dialog.second_factor import Permission
 from .people import Person, people_of_home
+from .phones import confirm, phones_of
 from .state.errors import StateError
 from .state.spoken_code import matches
 from .state.voices import Sample, Voice, Voices
@@ -126,7 +127,7 @@ class Household:
         if person is None:
             # A login that is no person of the home, such as its owner's for repairs: Home Assistant lets them in.
             return Permission.NO if self._was_person(speaker) else Permission.YES
-        if person.may is Permission.NO or (person.may is Permission.CODE and person.code_hash is None):
+        if person.may is Permission.NO or not self._can_prove(person):
             return Permission.NO
         return Permission.UNSURE if person.only_when_sure and not is_sure else person.may
 
@@ -136,6 +137,18 @@ class Household:
         if person is None or person.code_hash is None:
             return False
         return await self._hass.async_add_executor_job(matches, code, person.code_hash)
+
+    async def confirms(self, speaker: str, question: str, language: str) -> bool:
+        """Whether this person says yes on their phone, in time."""
+        person = self.person(speaker)
+        login = person.login(self._hass) if person is not None else None
+        return login is not None and await confirm(self._hass, login, question, language)
+
+    def _can_prove(self, person: Person) -> bool:
+        """Whether there is the code or the phone that this person is to be asked for."""
+        if person.may is Permission.PHONE:
+            return bool(phones_of(self._hass, person.login(self._hass)))
+        return person.may is not Permission.CODE or person.code_hash is not None
 
     def _was_person(self, speaker: str) -> bool:
         return not speaker.startswith("user ")

@@ -21,7 +21,7 @@ CONF_ONLY_WHEN_SURE: Final = "only_when_sure"
 CONF_CODE_HASH: Final = "code_hash"
 
 # What can be set; `Permission.UNSURE` comes about by itself.
-PERMISSIONS: Final = (Permission.NO, Permission.YES, Permission.CODE)
+PERMISSIONS: Final = (Permission.NO, Permission.YES, Permission.CODE, Permission.PHONE)
 _SPEAKER_PREFIX: Final = f"{SUBENTRY_PERSON} "
 
 

@@ -32,6 +32,7 @@ from .people import (
     Person,
     people_of_home,
 )
+from .phones import phones_of
 from .state.spoken_code import hash_code, is_code
 
 # What is typed; never stored.
@@ -94,6 +95,9 @@ class PersonFlow(ConfigSubentryFlow):
             data[CONF_CODE_HASH] = code_hash
         elif data[CONF_MAY] == Permission.CODE:
             raise _Invalid(CONF_CODE, "code_missing")
+        login = Person("", "", data.get(CONF_PERSON), data.get(CONF_USER)).login(self.hass)
+        if data[CONF_MAY] == Permission.PHONE and not phones_of(self.hass, login):
+            raise _Invalid(CONF_MAY, "phone_missing")
         if self.source == SOURCE_RECONFIGURE:
             subentry = self._get_reconfigure_subentry()
             return self.async_update_and_abort(self._get_entry(), subentry, title=name, data=data)

@@ -247,6 +247,70 @@ async def test_a_guest_or_a_spoofed_device_opens_nothing(
     assert "lock.unlock" not in door
 
 
+class Phone:
+    """Home Assistant's app on somebody's phone; taps what it is told to as soon as it is asked."""
+
+    def __init__(self, hass: HomeAssistant, user_id: str, name: str) -> None:
+        self.hass, self.user_id = hass, user_id
+        self.shown: list[dict[str, Any]] = []
+        self.taps: Sequence[tuple[str, str | None]] = ()
+        """The endings of the actions that are tapped, and by whom."""
+        MockConfigEntry(domain="mobile_app", data={"user_id": user_id, "device_name": name}).add_to_hass(hass)
+        hass.services.async_register("notify", f"mobile_app_{name.lower()}", self.notify)
+
+    async def notify(self, call: Any) -> None:
+        self.shown.append(dict(call.data))
+        for action in call.data["data"].get("actions", ()):
+            for ending, user_id in self.taps:
+                if action["action"].endswith(ending):
+                    self.hass.bus.async_fire(
+                        "mobile_app_notification_action", {"action": action["action"]}, context=Context(user_id=user_id)
+                    )
+
+
+async def test_a_tap_on_the_own_phone_unlocks(home: HomeAssistant, loaded: MockConfigEntry, door: list[str]) -> None:
+    user = MockUser(id="user-of-eve").add_to_hass(home)
+    phone = Phone(home, user.id, "Pixel")
+    phone.taps = [("_YES", user.id)]
+    add_person(home, loaded, "Eve", user_id=user.id, may="phone")
+    await says(home, "unlock the front door", user.id)
+    assert "confirm it on your phone" in await says(home, "yes", user.id)
+    assert door == ["lock.unlock"]
+    asked, cleared = phone.shown
+    assert (asked["message"], cleared["message"]) == ("Shall I unlock Front door?", "clear_notification")
+    assert asked["data"]["tag"] == cleared["data"]["tag"]
+    assert loaded.runtime_data.turns is not None
+    assert [turn.reply for turn in loaded.runtime_data.turns][-1].startswith("Please confirm it on your phone.")
+
+
+async def test_nobody_elses_tap_and_no_old_one_unlocks(
+    home: HomeAssistant, loaded: MockConfigEntry, door: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = MockUser(id="user-of-eve").add_to_hass(home)
+    phone = Phone(home, user.id, "Pixel")
+    add_person(home, loaded, "Eve", user_id=user.id, may="phone")
+    monkeypatch.setattr("custom_components.barnabeenet.phones.ANSWER_S", 0.05)
+    for taps in ([("_YES", "user-of-ben"), ("_YES", None)], [("_NO", user.id)], []):
+        phone.taps = taps
+        await says(home, "unlock the front door", user.id)
+        assert say(Phrase.LEFT_ALONE, "en") in await says(home, "yes", user.id)
+        # What was asked before is answered too late.
+        for shown in phone.shown:
+            for action in shown["data"].get("actions", ()):
+                home.bus.async_fire(
+                    "mobile_app_notification_action", {"action": action["action"]}, context=Context(user_id=user.id)
+                )
+        await home.async_block_till_done()
+    assert door == []
+
+
+async def test_who_has_no_phone_may_not(home: HomeAssistant, loaded: MockConfigEntry, door: list[str]) -> None:
+    user = MockUser(id="user-of-eve").add_to_hass(home)
+    add_person(home, loaded, "Eve", user_id=user.id, may="phone")
+    Phone(home, "user-of-ben", "Fairphone")
+    assert await says(home, "unlock the front door", user.id) == say(Phrase.MAY_NOT, "en")
+
+
 async def test_everybody_may_lock_the_door_and_switch_the_light(
     home: HomeAssistant, loaded: MockConfigEntry, door: list[str]
 ) -> None:

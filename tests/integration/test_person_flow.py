@@ -93,6 +93,7 @@ async def test_a_code_stays_until_another_one_or_none_is_wanted(home: HomeAssist
         ({"name": "a" * 101}, {"name": "invalid_name"}),
         ({"name": "An\x07na"}, {"name": "invalid_name"}),
         ({"may": "code"}, {"code": "code_missing"}),
+        ({"may": "phone"}, {"may": "phone_missing"}),
         ({"code": "471"}, {"code": "invalid_code"}),
         ({"code": "123456789"}, {"code": "invalid_code"}),
         ({"code": "47a1"}, {"code": "invalid_code"}),

@@ -86,8 +86,8 @@ Understand = Callable[[str], Answered | Cancelled | None]
 class Question:
     """What was asked. `sensitive`: only the very voice that was asked may answer, and only with a plain yes.
 
-    `awaited` is what is done after the answer. Where it needs a code, a voice that is not known may answer, too: the
-    code tells whose it is.
+    `awaited` is what is done after the answer. Where that needs a code or a phone, a voice that is not known may answer,
+    too: they tell who it is.
     """
 
     kind: Kind
@@ -100,7 +100,7 @@ class Question:
     @property
     def is_for_one(self) -> bool:
         """Whether only a voice that is known to be the right one may answer."""
-        return self.sensitive and not (self.awaited is not None and self.awaited.needs_code)
+        return self.sensitive and not (self.awaited is not None and self.awaited.is_proved)
 
     def __post_init__(self) -> None:
         if (self.kind is Kind.CHOICE) != bool(self.options):
@@ -137,7 +137,7 @@ class Question:
 
     def _is_said(self, spoken: Spoken) -> bool:
         """Whether there is nothing beside the yes but what was asked: "yes, unlock the front door" has enough voice in it."""
-        asked = plain(self.awaited.question) if self.awaited is not None else ()
+        asked = plain(self.awaited.words) if self.awaited is not None else ()
         return not spoken.numbers and not spoken.negated and set(spoken.rest) <= set(asked)
 
     def _said_first(self, text: str, language: str | None) -> Answered | Cancelled | None:

@@ -62,7 +62,7 @@ class Confirm:
     question: str
     call: ToolCall
     sensitive: bool
-    needs_code: bool = False
+    proof: Permission = Permission.YES
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,8 @@ class Policy:
             case Permission.UNSURE:
                 return Refuse("This needs somebody whose voice is recognised for certain, and this one is not.")
             case permission:
-                needs_code = permission is Permission.CODE
                 question = _question(action, call, spoken.language)
-                return Confirm(question, call, sensitive=True, needs_code=needs_code)
+                return Confirm(question, call, sensitive=True, proof=permission or Permission.YES)
 
     def hold(self, intent: str, slots: Mapping[str, Any], spoken: Spoken) -> Held | None:
         """What stands before one of the home's own sentences is carried out; None when nothing does.

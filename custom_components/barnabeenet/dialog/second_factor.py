@@ -33,6 +33,8 @@ class Permission(StrEnum):
     """After a yes to a question."""
     CODE = "code"
     """After a yes and their spoken code."""
+    PHONE = "phone"
+    """After a yes and a tap on their phone."""
 
 
 class Household(Protocol):
@@ -43,6 +45,9 @@ class Household(Protocol):
 
     async def is_code(self, speaker: str, code: str) -> bool:
         """Whether it is this person's; takes as long when it is not."""
+
+    async def confirms(self, speaker: str, question: str, language: str) -> bool:
+        """Whether this person says yes on their phone, within a minute."""
 
 
 class NoHousehold:
@@ -56,6 +61,10 @@ class NoHousehold:
         """Nobody's."""
         return False
 
+    async def confirms(self, speaker: str, question: str, language: str) -> bool:  # noqa: ARG002
+        """Nobody does."""
+        return False
+
 
 @dataclass(frozen=True)
 class Awaited:
@@ -66,8 +75,23 @@ class Awaited:
 
     what: ToolCall | str
     speaker: str | None
-    needs_code: bool = False
+    proof: Permission = Permission.YES
     question: str = ""
+
+    @property
+    def words(self) -> str:
+        """All in which it was asked for and about."""
+        return f"{self.question} {self.what}" if isinstance(self.what, str) else self.question
+
+    @property
+    def needs_code(self) -> bool:
+        """Whether a code has to follow the yes."""
+        return self.proof is Permission.CODE
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether more than the voice tells who agrees."""
+        return self.proof in {Permission.CODE, Permission.PHONE}
 
 
 class Verdict(Enum):

@@ -30,6 +30,7 @@ class Phrase(Enum):
     WRONG_CODE = "wrong_code"
     CODE_LOCKED = "code_locked"
     CODE_TOO_LATE = "code_too_late"
+    LOOK_AT_PHONE = "look_at_phone"
     SAY_IT_ALL = "say_it_all"
     UNKNOWN_VOICE = "unknown_voice"
     UNSURE_VOICE = "unsure_voice"
@@ -59,6 +60,7 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.WRONG_CODE: "That was not the right code, please say it again.",
         Phrase.CODE_LOCKED: "That was wrong too often, so I take no code for {minutes} minutes.",
         Phrase.CODE_TOO_LATE: "I am not waiting for a code.",
+        Phrase.LOOK_AT_PHONE: "Please confirm it on your phone.",
         Phrase.SAY_IT_ALL: "I could not tell who that was, please say yes and what you want in one sentence.",
         Phrase.UNKNOWN_VOICE: "I only do that for people whose voice I know.",
         Phrase.UNSURE_VOICE: "I am not sure enough that it is you, so I leave that.",
@@ -86,6 +88,7 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.WRONG_CODE: "Das war nicht der richtige Code, sag ihn bitte noch einmal.",
         Phrase.CODE_LOCKED: "Das war zu oft falsch, deshalb nehme ich {minutes} Minuten lang keinen Code an.",
         Phrase.CODE_TOO_LATE: "Ich warte auf keinen Code.",
+        Phrase.LOOK_AT_PHONE: "Bestätige es bitte auf deinem Telefon.",
         Phrase.SAY_IT_ALL: "Ich konnte nicht hören, wer das war, sag bitte ja und was du willst in einem Satz.",
         Phrase.UNKNOWN_VOICE: "Das mache ich nur für Leute, deren Stimme ich kenne.",
         Phrase.UNSURE_VOICE: "Ich bin nicht sicher genug, dass du es bist, deshalb lasse ich das.",
@@ -113,6 +116,7 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.WRONG_CODE: "Ce n'était pas le bon code, redites-le, s'il vous plaît.",
         Phrase.CODE_LOCKED: "C'était faux trop souvent, je n'accepte donc aucun code pendant {minutes} minutes.",
         Phrase.CODE_TOO_LATE: "Je n'attends pas de code.",
+        Phrase.LOOK_AT_PHONE: "Confirmez-le sur votre téléphone, s'il vous plaît.",
         Phrase.SAY_IT_ALL: "Je n'ai pas pu reconnaître qui c'était, dites oui et ce que vous voulez en une phrase.",
         Phrase.UNKNOWN_VOICE: "Je ne fais cela que pour les personnes dont je connais la voix.",
         Phrase.UNSURE_VOICE: "Je ne suis pas assez sûr que ce soit vous, je laisse donc cela.",
@@ -140,6 +144,7 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.WRONG_CODE: "Ese no era el código correcto, dilo otra vez, por favor.",
         Phrase.CODE_LOCKED: "Ha fallado demasiadas veces, así que no acepto ningún código durante {minutes} minutos.",
         Phrase.CODE_TOO_LATE: "No estoy esperando ningún código.",
+        Phrase.LOOK_AT_PHONE: "Confírmalo en tu teléfono, por favor.",
         Phrase.SAY_IT_ALL: "No he podido saber quién era, di sí y lo que quieres en una sola frase.",
         Phrase.UNKNOWN_VOICE: "Eso solo lo hago para personas cuya voz conozco.",
         Phrase.UNSURE_VOICE: "No estoy lo bastante seguro de que seas tú, así que lo dejo.",
@@ -167,6 +172,7 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.WRONG_CODE: "Dat was niet de juiste code, zeg hem nog eens, alsjeblieft.",
         Phrase.CODE_LOCKED: "Dat was te vaak fout, dus ik neem {minutes} minuten lang geen code aan.",
         Phrase.CODE_TOO_LATE: "Ik wacht niet op een code.",
+        Phrase.LOOK_AT_PHONE: "Bevestig het op je telefoon, alsjeblieft.",
         Phrase.SAY_IT_ALL: "Ik kon niet horen wie dat was, zeg ja en wat je wilt in één zin.",
         Phrase.UNKNOWN_VOICE: "Dat doe ik alleen voor mensen van wie ik de stem ken.",
         Phrase.UNSURE_VOICE: "Ik weet niet zeker genoeg dat jij het bent, dus ik laat dat.",

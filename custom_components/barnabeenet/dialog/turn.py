@@ -14,6 +14,7 @@ from ..providers.base import Caller
 from ..providers.chain import AllProvidersFailed
 from ..state.session_types import Session, Turn
 from ..telemetry.trace import VoiceContext
+from .agreement import Agreement
 from .context import Heard, gather
 from .follow_up import Answered, AskAgain, Cancelled, Kind, NotAnAnswer, Question
 from .interaction import Interaction, Tools
@@ -21,11 +22,14 @@ from .local import HELD, Answer, Hold, LocalAgent, Memory, answer_locally
 from .mind import LanguageModels, Mind
 from .policy import Spoken
 from .prompt import build
+from .reply import Reply, Said, refuse
 from .route import Route, route
-from .second_factor import HIDDEN, LOCKED_S, Awaited, Permission, Verdict
+from .second_factor import HIDDEN, Awaited, Permission
 from .sentences import Phrase, say
 from .validate import ReplyCheck
 from .verbs import is_yes, may_command
+
+__all__ = ["TEXT_MAX_CHARS", "Here", "Reply", "Said", "take_turn"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -33,22 +37,6 @@ _LOGGER = logging.getLogger(__name__)
 TEXT_MAX_CHARS: Final = 1_000
 
 ResponseT = TypeVar("ResponseT")
-
-
-@dataclass(frozen=True)
-class Said:
-    """A sentence and where it comes from; `device_id` names what belongs to one person where there is no device.
-
-    `is_sure` says that the speaker is who they seem: by a login, or by a voice that can be hardly anybody else's.
-    """
-
-    text: str
-    language: str
-    device_id: str
-    speaker: str | None = None
-    area: str | None = None
-    conversation_id: str | None = None
-    is_sure: bool = False
 
 
 class Here(Protocol[ResponseT]):
@@ -67,18 +55,6 @@ class Here(Protocol[ResponseT]):
         """The time in the home's zone."""
 
 
-@dataclass
-class Reply(Generic[ResponseT]):
-    """What is said: `answer.speech`, or the `words` of a language model as they come, which are to be read to their end.
-
-    `asks` says that the speaker is expected to go on, without the wake word.
-    """
-
-    answer: Answer[ResponseT]
-    words: AsyncGenerator[str, None] | None = None
-    asks: bool = False
-
-
 async def take_turn(said: Said, here: Here[ResponseT], mind: Mind, context: VoiceContext) -> Reply[ResponseT]:
     """Always answers with something to say, in the speaker's language, and never raises."""
     context.text, context.language = said.text, said.language
@@ -86,7 +62,7 @@ async def take_turn(said: Said, here: Here[ResponseT], mind: Mind, context: Voic
         return await _Turn(said, here, mind, context).reply()
     except Exception:  # whatever broke in one turn, the family gets an answer
         _LOGGER.exception("Turn %s failed", context.trace_id)
-        reply: Reply[ResponseT] = _refuse(Phrase.FAILED, said.language, "failed")
+        reply: Reply[ResponseT] = refuse(Phrase.FAILED, said.language, "failed")
         return _noted(reply, context)
 
 
@@ -110,7 +86,7 @@ class _Turn(Generic[ResponseT]):
             if reply is None or (reply.answer.error is not None and reply.answer.tier != HELD):
                 reply = await self._ask_models(instead_of=reply)
         if reply.words is None:
-            await self._record(reply)
+            await self._keep(reply.answer.speech)
         return _noted(reply, self.context)
 
     # Steps
@@ -119,15 +95,15 @@ class _Turn(Generic[ResponseT]):
         """A refusal of what is no sentence, and of who says too many; None for one that may pass."""
         text, language = self.said.text, self.said.language
         if not text.strip():
-            return _refuse(Phrase.HEARD_NOTHING, language, "nothing was said")
+            return refuse(Phrase.HEARD_NOTHING, language, "nothing was said")
         if len(text) > TEXT_MAX_CHARS:
-            return _refuse(Phrase.TOO_LONG, language, f"longer than {TEXT_MAX_CHARS} characters")
+            return refuse(Phrase.TOO_LONG, language, f"longer than {TEXT_MAX_CHARS} characters")
         with self.context.stage("admit"):
             verdict = await self.mind.limiter.admit(self.said.device_id)
         if verdict.allowed:
             return None
         seconds = max(1, math.ceil(verdict.retry_after_s))
-        return _refuse(Phrase.TOO_OFTEN, language, f"more than {verdict.bound}", seconds=seconds)
+        return refuse(Phrase.TOO_OFTEN, language, f"more than {verdict.bound}", seconds=seconds)
 
     async def _enter(self) -> None:
         with self.context.stage("session"):
@@ -166,9 +142,18 @@ class _Turn(Generic[ResponseT]):
                 reply = await self._locally(rest)
             case Cancelled(text):
                 reply = Reply(Answer(text or say(Phrase.LEFT_ALONE, said.language), tier="instant"))
-            case Answered():
-                reply = await self._agreed(outcome)
+            case Answered(choice, None):
+                # To an open question: the sentence stands for itself, in the context of the talk.
+                is_sentence = isinstance(choice, str) and choice != said.text
+                reply = await self._locally(choice) if is_sentence else None
+            case Answered(choice, Awaited() as awaited):
+                reply = await self._agreement().settle(choice, awaited)
         return reply
+
+    def _agreement(self) -> Agreement[ResponseT]:
+        mind = self.mind
+        household, codes = mind.policy.household, mind.codes
+        return Agreement(self.said, self.context, household, codes, self._ask, self._do, self._keep)
 
     def _unheard_yes(self) -> Reply[ResponseT] | None:
         """What is said to a yes that is too short to know the voice by, where that has to be known."""
@@ -178,37 +163,6 @@ class _Turn(Generic[ResponseT]):
         if not follow_ups.needs_voice(said.device_id, said.conversation_id):
             return None
         return Reply(Answer(say(Phrase.SAY_IT_ALL, said.language), tier="instant"), asks=True)
-
-    async def _agreed(self, answered: Answered) -> Reply[ResponseT] | None:
-        """What becomes of a clear answer: a sentence that was chosen, or what waited for a yes and maybe a code."""
-        choice, awaited = answered.choice, answered.awaited
-        if awaited is None:
-            # To an open question: the sentence stands for itself, in the context of the talk.
-            is_sentence = isinstance(choice, str) and choice != self.said.text
-            return await self._locally(choice) if is_sentence else None
-        if not awaited.needs_code:
-            return await self._do(awaited)
-        if choice is True:
-            return self._ask_code(awaited, Phrase.SAY_CODE)
-        verdict = await self.mind.codes.verify(awaited.speaker or "", self.said.device_id, choice)
-        if verdict is Verdict.WRONG:
-            return self._ask_code(awaited, Phrase.WRONG_CODE)
-        if verdict is Verdict.LOCKED:
-            return self._locked()
-        return await self._do(awaited)
-
-    def _ask_code(self, awaited: Awaited, phrase: Phrase) -> Reply[ResponseT]:
-        said = self.said
-        if self.mind.codes.locked_s(awaited.speaker or "", said.device_id) > 0:
-            return self._locked()
-        question = Question(Kind.CODE, said.language, sensitive=True, awaited=awaited)
-        # It is asked of who wants it done, also when the yes was too short to know the voice by.
-        self._ask(question, awaited.speaker)
-        return Reply(Answer(say(phrase, said.language), tier="instant"), asks=True)
-
-    def _locked(self) -> Reply[ResponseT]:
-        minutes = math.ceil(LOCKED_S / 60)
-        return _refuse(Phrase.CODE_LOCKED, self.said.language, "too many wrong codes", minutes=minutes)
 
     def _keep_secret(self) -> None:
         """From here on nothing knows what was said."""
@@ -246,8 +200,7 @@ class _Turn(Generic[ResponseT]):
             return Answer(say(phrase, said.language), tier=HELD, intent=intent, error=f"not allowed: {phrase.value}")
         if self.session is None:
             return Answer(say(Phrase.TRY_LATER, said.language), tier=HELD, intent=intent, error="no session")
-        needs_code = held.permission is Permission.CODE
-        awaited = Awaited(text, said.speaker, needs_code, f"{held.question} {text}")
+        awaited = Awaited(text, said.speaker, held.permission, held.question)
         question = Question(Kind.CONFIRM, said.language, sensitive=True, awaited=awaited)
         return Answer(held.question, tier=HELD, intent=intent, question=question)
 
@@ -270,13 +223,13 @@ class _Turn(Generic[ResponseT]):
         """A language model's answer; without one what was understood here, or why there is none."""
         models, language = self.mind.models, self.said.language
         if models is None:
-            return instead_of or _refuse(Phrase.CANNOT_HELP, language, "not understood")
+            return instead_of or refuse(Phrase.CANNOT_HELP, language, "not understood")
         if self.session is None:
-            return instead_of or _refuse(Phrase.TRY_LATER, language, "no session")
+            return instead_of or refuse(Phrase.TRY_LATER, language, "no session")
         with self.context.stage("route"):
             way = route(self.said.text, self.mind.budget, models.tiers, trace_id=self.context.trace_id)
         if way.refusal is not None:
-            return instead_of or _refuse(way.refusal, language, "not allowed")
+            return instead_of or refuse(way.refusal, language, "not allowed")
         interaction = await self._interaction(models)
         return Reply(Answer("", tier=way.tiers[0]), words=self._words(interaction, way, self.session))
 
@@ -345,7 +298,7 @@ class _Turn(Generic[ResponseT]):
 
     def _ask_what_the_model_asked(self, interaction: Interaction, spoken: str) -> None:
         if (confirm := interaction.confirm) is not None:
-            awaited = Awaited(confirm.call, self.said.speaker, confirm.needs_code, confirm.question)
+            awaited = Awaited(confirm.call, self.said.speaker, confirm.proof, confirm.question)
             question = Question(Kind.CONFIRM, self.said.language, sensitive=confirm.sensitive, awaited=awaited)
             self._ask(question)
         elif spoken.rstrip().endswith("?"):
@@ -360,10 +313,9 @@ class _Turn(Generic[ResponseT]):
         speaker = whom or said.speaker
         self.mind.follow_ups.ask(said.device_id, speaker, question, conversation_id=said.conversation_id)
 
-    async def _record(self, reply: Reply[ResponseT]) -> None:
+    async def _keep(self, speech: str) -> None:
         if self.session is not None:
-            turn = Turn(self.said.text, reply.answer.speech, self.context.trace_id)
-            await self.mind.sessions.add_turn(self.session, turn)
+            await self.mind.sessions.add_turn(self.session, Turn(self.said.text, speech, self.context.trace_id))
 
 
 _UNHEARD: Final[Mapping[Permission, Phrase]] = {
@@ -379,10 +331,6 @@ def _is_apart(spoken: str, sentence: str) -> bool:
 
 class _UnfinishedError(Exception):
     """A model said nothing, or did not come to an end."""
-
-
-def _refuse(phrase: Phrase, language: str, error: str, **said: object) -> Reply[ResponseT]:
-    return Reply(Answer(say(phrase, language, **said), tier="none", error=error))
 
 
 def _noted(reply: Reply[ResponseT], context: VoiceContext) -> Reply[ResponseT]:

@@ -53,7 +53,7 @@ from custom_components.barnabeenet.state.session_types import Session, Thread
 from custom_components.barnabeenet.state.sessions import Sessions
 from custom_components.barnabeenet.telemetry.trace import VoiceContext
 
-ANNA, BEN, CLEO, DAN = "person anna", "person ben", "person cleo", "person dan"
+ANNA, BEN, CLEO, DAN, EVE = "person anna", "person ben", "person cleo", "person dan", "person eve"
 CODE = "4711"
 UNLOCK = "unlock the front door"
 QUESTION = "Shall I unlock Front door?"
@@ -81,12 +81,20 @@ THINGS = (
 
 
 class Family:
-    """Anna says a code, Ben says yes, Cleo may not, Dan may when his voice is sure."""
+    """Anna says a code, Ben says yes, Cleo may not, Dan may when his voice is sure, Eve taps on her phone."""
 
     def __init__(self) -> None:
         self.is_home = True
         self.compared: list[str] = []
-        self.may = {ANNA: Permission.CODE, BEN: Permission.YES, CLEO: Permission.NO, DAN: Permission.YES}
+        self.asked_on_phone: list[tuple[str, str]] = []
+        self.phone: bool | None = True
+        self.may = {
+            ANNA: Permission.CODE,
+            BEN: Permission.YES,
+            CLEO: Permission.NO,
+            DAN: Permission.YES,
+            EVE: Permission.PHONE,
+        }
 
     def permission(self, speaker: str | None, *, is_sure: bool) -> Permission | None:
         if not self.is_home:
@@ -94,6 +102,12 @@ class Family:
         if speaker == DAN and not is_sure:
             return Permission.UNSURE
         return self.may.get(speaker or "", Permission.NO)
+
+    async def confirms(self, speaker: str, question: str, language: str) -> bool:
+        self.asked_on_phone.append((speaker, question))
+        if self.phone is None:
+            raise RuntimeError("the phone exploded")
+        return self.phone
 
     async def is_code(self, speaker: str, code: str) -> bool:
         self.compared.append(speaker)
@@ -288,6 +302,24 @@ def test_every_intent_that_changes_something_can_be_judged(intent: str) -> None:
     policy = Policy(Things(THINGS), household=Family())
     held = policy.hold(intent, {"name": "Front door", "domain": None, "device_class": None}, Spoken("", "en", None, ""))
     assert held in (None, Held(Permission.NO))
+
+
+@pytest.mark.parametrize("speaker", [EVE, None])
+async def test_a_tap_on_the_phone_opens_the_door(world: World, speaker: str | None) -> None:
+    await world.talk(UNLOCK, EVE)
+    assert await world.talk("yes", speaker) == f"{say(Phrase.LOOK_AT_PHONE, 'en')} Done it"
+    assert world.home.done == [UNLOCK]
+    ((who, question),) = world.family.asked_on_phone
+    assert (who, QUESTION in question) == (EVE, True)
+    assert world.contexts[-1].reply == f"{say(Phrase.LOOK_AT_PHONE, 'en')} Done it"
+
+
+@pytest.mark.parametrize(("phone", "phrase"), [(False, Phrase.LEFT_ALONE), (None, Phrase.FAILED)])
+async def test_without_the_tap_it_stays_shut(world: World, phone: bool | None, phrase: Phrase) -> None:
+    world.family.phone = phone
+    await world.talk(UNLOCK, EVE)
+    assert (await world.talk("yes", EVE)).endswith(say(phrase, "en"))
+    assert world.home.done == []
 
 
 # The same for what a language model wants to do
