@@ -9,10 +9,11 @@ from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.typing import ConfigType
 
 from . import pipelines, services, websocket
-from .brain import Brain
+from .brain import Brain, async_forget_voices
 from .client.sidecar import Address, Sidecar
 from .const import DOMAIN, SIGNAL_TURN
 from .coordinator import BarnabeeNet, BarnabeeNetConfigEntry, SidecarWatch, async_introduction
+from .people import people_of
 from .quick_words_keeper import QuickWordsKeeper
 from .telemetry.trace import Turns, VoiceContext
 from .vocabulary_keeper import VocabularyKeeper
@@ -61,8 +62,9 @@ async def async_unload_entry(hass: HomeAssistant, entry: BarnabeeNetConfigEntry)
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) -> None:
-    """Leaves nothing behind that would not work without the entry."""
+    """Leaves nothing behind that would not work without the entry, nor the voices of its people."""
     await pipelines.async_remove(hass, entry)
+    await async_forget_voices(hass, people_of(entry))
 
 
 def _close_at_the_end(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) -> None:

@@ -19,7 +19,7 @@ from homeassistant.util.ulid import ulid_now
 
 from .dialog.carry_out import carry_out
 from .dialog.endpoint import Recognition
-from .dialog.local import Answer, Memory
+from .dialog.local import Answer, Hold, Memory
 from .dialog.near_miss import Doubt, Names, find_name
 from .dialog.rooms import borrowing_words, may_borrow_room
 from .dialog.several import commands_of
@@ -30,6 +30,8 @@ _LOGGER = logging.getLogger(__name__)
 
 # No sentence of anybody's: it only makes Home Assistant's rescue read the registries.
 _WARM_UP_TEXT: Final = "zzz barnabee zzz"
+# A sentence, the one in it that a timer carries out, and what is in that.
+_PUT_OFF_MAX: Final = 4
 
 
 class Assist:
@@ -135,7 +137,8 @@ class Assist:
 class Utterance:
     """One sentence of a conversation: the local agent of `dialog.local`.
 
-    `memory` is what the same device and session last commanded; without one, every sentence stands for itself.
+    `memory` is what the same device and session last commanded; without one, every sentence stands for itself. `hold`
+    has a say before anything is carried out.
     """
 
     def __init__(
@@ -144,11 +147,13 @@ class Utterance:
         spoken: conversation.ConversationInput,
         chat_log: conversation.ChatLog,
         memory: Memory | None = None,
+        hold: Hold | None = None,
     ) -> None:
         self._assist = assist
         self._spoken = spoken
         self._chat_log = chat_log
         self._memory = memory
+        self._hold = hold
 
     async def strict(self) -> Answer[intent.IntentResponse] | None:
         """Automations' sentences, then Home Assistant's and the user's own."""
@@ -175,6 +180,9 @@ class Utterance:
         if not verdict.may_act:
             refusal = verdict.refusal
             return None if refusal is None else Answer(refusal, tier="rescue", error="not understood")
+        for name, slots in verdict.actions:
+            if self._hold is not None and (held := self._hold(self._spoken.text, name, slots)) is not None:
+                return held
         response = (await assist.rescue(spoken)).response
         answer = _answer(response, "rescue")
         if answer.error is not None and await self._says_nothing(answer.speech, response.error_code):
@@ -194,6 +202,8 @@ class Utterance:
 
     async def _do(self, text: str) -> Answer[intent.IntentResponse] | None:
         """Carries out a sentence that is understood strictly."""
+        if (held := await self._held(text)) is not None:
+            return held
         spoken = replace(self._spoken, text=text)
         try:
             response = await conversation.async_handle_intents(self._assist.hass, spoken, self._chat_log)
@@ -202,6 +212,23 @@ class Utterance:
             _LOGGER.debug("Nothing here handles %r: %s", text, error)
             return None
         return None if response is None else replace(_answer(response, "strict"), commands=(text,))
+
+    async def _held(self, text: str) -> Answer[intent.IntentResponse] | None:
+        """What stands before a sentence is carried out, or before the one that it puts off."""
+        if self._hold is None:
+            return None
+        later: str | None = text
+        # "In five minutes, unlock the door" is as grave as doing it now.
+        for _ in range(_PUT_OFF_MAX):
+            found = await self._understand(later) if later else None
+            if found is None:
+                break
+            domain, device_class = found.kind
+            kind = {"domain": domain, "device_class": device_class}
+            if (held := self._hold(text, found.intent, {**kind, **found.slots})) is not None:
+                return held
+            later = found.slots.get("conversation_command")
+        return None
 
     async def _understand(self, text: str) -> Recognition | None:
         return await self._assist.understand(replace(self._spoken, text=text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import date, tzinfo
@@ -24,7 +24,9 @@ from .dialog.context import Sources
 from .dialog.mind import LanguageModels, Mind
 from .dialog.policy import Policy
 from .house import House
+from .identity import Household
 from .options import Options, async_change, async_follow
+from .people import Person
 from .provider_entries import ProviderEntry, providers_of
 from .providers.base import Call, Provider, ProviderError, Refused, Usage
 from .providers.chain import Chain
@@ -49,6 +51,7 @@ from .state.redis_limit import SharedLimiter
 from .state.report import Report, cost_report
 from .state.session_types import Options as SessionOptions
 from .state.sessions import Sessions
+from .state.voices import Voices
 from .telemetry.agents import Agents
 
 _LOGGER = logging.getLogger(__name__)
@@ -66,13 +69,17 @@ class Brain:
         options = Options.from_entry(entry)
         self._opened_with = (options.redis_url, options.sessions_max)
         self._models: LanguageModels | None = None
+        self.household = Household(hass, state.voices)
         self.mind = Mind(
             limiter=state.limiter,
             sessions=state.sessions,
             budget=state.purse.budget,
-            policy=Policy(house.things),
+            policy=Policy(house.things, household=self.household),
             sources=Sources(
-                house, calendars=HomeCalendars(hass), weather=HomeWeather(hass, Answers()), profiles=People(hass)
+                house,
+                calendars=HomeCalendars(hass),
+                weather=HomeWeather(hass, Answers()),
+                profiles=People(hass, self.household),
             ),
         )
         self.agents = Agents()
@@ -107,6 +114,7 @@ class Brain:
             # Sessions that are live go on in the entry that is set up anew.
             self._hass.config_entries.async_schedule_reload(self._entry.entry_id)
             return
+        await self.household.follow()
         self._state.purse.budget.limits = _budget(options, {each.settings.name: each.daily_usd for each in providers})
         self._state.purse.budget.local_only = options.local_only
         self._state.limiter.table = LimitTable(Limits(per_minute=options.per_minute, per_hour=options.per_hour))
@@ -237,6 +245,21 @@ class Brain:
         )
 
 
+async def async_forget_voices(hass: HomeAssistant, people: Collection[Person]) -> None:
+    """Deletes the voices of people whose entry is gone and with it the one who had the database open."""
+    path = Path(hass.config.path(str(DATABASE)))
+    if not people or not await hass.async_add_executor_job(path.exists):
+        return
+    try:
+        async with AsyncExitStack() as stack:
+            database = await Database.open(path)
+            stack.push_async_callback(database.close)
+            voices = await Voices.open(database)
+            await voices.remove(person.speaker for person in people)
+    except StateError as error:
+        _LOGGER.warning("Voices of people who were removed are still kept: %s", error)
+
+
 @dataclass
 class _State:
     """What is written down."""
@@ -248,6 +271,7 @@ class _State:
     sessions: Sessions
     limiter: MemoryLimiter | SharedLimiter
     purse: Purse
+    voices: Voices
 
     @classmethod
     async def open(cls, hass: HomeAssistant, owner: str, options: Options) -> _State:
@@ -265,7 +289,8 @@ class _State:
                 options=SessionOptions(sessions_max=options.sessions_max),
             )
             stack.push_async_callback(sessions.close)
-            state = cls(keeper, owner, database, sessions, _limiter(options, instance), purse)
+            voices = await Voices.open(database)
+            state = cls(keeper, owner, database, sessions, _limiter(options, instance), purse, voices)
             stack.pop_all()
             return state
 

@@ -38,9 +38,10 @@ from .client.errors import (
 )
 from .client.messages import TOKEN_MAX_CHARS, TOKEN_MIN_CHARS
 from .client.sidecar import Address, Identity, probe
-from .const import CONF_PREFERRED, DEFAULT_PORT, DEFAULT_TITLE, DOMAIN, SUBENTRY_PROVIDER
+from .const import CONF_PREFERRED, DEFAULT_PORT, DEFAULT_TITLE, DOMAIN, SUBENTRY_PERSON, SUBENTRY_PROVIDER
 from .coordinator import async_introduction
 from .options_flow import BarnabeeNetOptionsFlow
+from .person_flow import PersonFlow
 from .provider_flow import ProviderFlow
 
 _ERRORS: Final[Mapping[type[SidecarError], str]] = {
@@ -95,7 +96,7 @@ class BarnabeeNetConfigFlow(ConfigFlow, domain=DOMAIN):
         config_entry: ConfigEntry,  # noqa: ARG003
     ) -> dict[str, type[ConfigSubentryFlow]]:
         """What can be added to an entry."""
-        return {SUBENTRY_PROVIDER: ProviderFlow}
+        return {SUBENTRY_PROVIDER: ProviderFlow, SUBENTRY_PERSON: PersonFlow}
 
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Asks for address and token."""

@@ -11,6 +11,7 @@ DEFAULT_TITLE: Final = "Barnabee"
 ZEROCONF_TYPE: Final = "_barnabeenet._tcp.local."
 
 # The types of an entry's subentries.
+SUBENTRY_PERSON: Final = "person"
 SUBENTRY_PROVIDER: Final = "provider"
 
 # In an entry's data: the wish for a preferred pipeline until one is made, then what was made.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from home_assistant_intents import get_languages
 from homeassistant.components import conversation
@@ -69,9 +70,13 @@ class Conversation(BarnabeeNetEntity, conversation.ConversationEntity):
         self, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog
     ) -> conversation.ConversationResult:
         context = _context_of(user_input)
-        here = HomeAssistantHere(self._assist, self._toolboxes, user_input, chat_log)
+        household = self._data.brain.household
+        identity = household.who(None, user_input.context.user_id, user_input.device_id)
+        here = HomeAssistantHere(self._assist, self._toolboxes, user_input, chat_log, identity)
         with context.stage("conversation"):
             reply = await take_turn(here.said, here, self._data.brain.mind, context)
+            if context.text != user_input.text:
+                _keep_secret(chat_log, user_input.text, context.text or "")
             if reply.words is None:
                 chat_log.async_add_assistant_content_without_tools(
                     conversation.AssistantContent(agent_id=user_input.agent_id, content=reply.answer.speech)
@@ -84,6 +89,13 @@ class Conversation(BarnabeeNetEntity, conversation.ConversationEntity):
             conversation_id=chat_log.conversation_id,
             continue_conversation=reply.asks or here.waits_for_an_answer(self._data.brain.mind),
         )
+
+
+def _keep_secret(chat_log: conversation.ChatLog, text: str, shown: str) -> None:
+    """Takes a code out of what Home Assistant keeps of the talk, which others may read later."""
+    for at, content in enumerate(chat_log.content):
+        if isinstance(content, conversation.UserContent) and content.content == text:
+            chat_log.content[at] = replace(content, content=shown)
 
 
 async def _stream(words: AsyncGenerator[str, None], agent_id: str, chat_log: conversation.ChatLog) -> None:
@@ -112,6 +124,9 @@ def _response(
     answer: Answer[intent.IntentResponse], context: trace.VoiceContext, language: str
 ) -> intent.IntentResponse:
     if answer.response is not None:
+        if not answer.response.speech:
+            # That of several commands, which is nobody's own words.
+            answer.response.async_set_speech(answer.speech)
         return answer.response
     response = intent.IntentResponse(language=language)
     if answer.error is None:

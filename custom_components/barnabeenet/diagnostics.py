@@ -11,9 +11,11 @@ from homeassistant.core import HomeAssistant
 from wyoming.info import Artifact
 
 from .coordinator import BarnabeeNetConfigEntry
+from .people import CONF_CODE_HASH, CONF_PERSON, CONF_USER, people_of
 from .provider_entries import CONF_BASE_URL, providers_of
 
 _SECRET: Final = {CONF_API_KEY, CONF_BASE_URL, CONF_HOST, CONF_TOKEN, "redis_url"}
+_WHO: Final = {CONF_CODE_HASH, CONF_PERSON, CONF_USER}
 _SAID: Final = {"text", "reply", "error", "device_id", "satellite_id"}
 
 
@@ -29,6 +31,11 @@ async def async_get_config_entry_diagnostics(
         "providers": [
             async_redact_data(dict(entry.subentries[provider.subentry_id].data), _SECRET)
             for provider in providers_of(entry)
+        ],
+        "people": [
+            async_redact_data(dict(entry.subentries[person.key].data), _WHO)
+            | {"samples": len(entry.runtime_data.brain.household.voices.samples(person.speaker))}
+            for person in people_of(entry)
         ],
         "sidecar": {
             "available": sidecar.available,

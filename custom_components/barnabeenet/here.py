@@ -10,9 +10,10 @@ from homeassistant.util import dt as dt_util
 
 from .assist import Assist, Utterance
 from .const import DOMAIN
-from .dialog.local import LocalAgent, Memory
+from .dialog.local import Hold, LocalAgent, Memory
 from .dialog.mind import Mind
 from .dialog.turn import Said
+from .identity import Identity
 from .toolbox import Toolbox, Toolboxes
 
 
@@ -25,6 +26,7 @@ class HomeAssistantHere:
         toolboxes: Toolboxes,
         spoken: conversation.ConversationInput,
         chat_log: conversation.ChatLog,
+        identity: Identity,
     ) -> None:
         self._assist, self._toolboxes, self._spoken, self._chat_log = assist, toolboxes, spoken, chat_log
         user = spoken.context.user_id
@@ -32,13 +34,13 @@ class HomeAssistantHere:
             text=spoken.text,
             language=spoken.language,
             device_id=spoken.device_id or (f"user {user}" if user else f"conversation {chat_log.conversation_id}"),
-            # Who writes is known by their login; a voice is nobody's until it is recognised.
-            speaker=f"user {user}" if user and spoken.device_id is None else None,
+            speaker=identity.speaker,
+            is_sure=identity.is_sure,
             area=self._area(),
             conversation_id=chat_log.conversation_id,
         )
 
-    def agent(self, text: str, memory: Memory) -> LocalAgent[intent.IntentResponse]:
+    def agent(self, text: str, memory: Memory, hold: Hold | None) -> LocalAgent[intent.IntentResponse]:
         """Assist, for this sentence or another one in its place."""
         spoken = self._spoken
         if text != spoken.text:
@@ -51,7 +53,7 @@ class HomeAssistantHere:
                 language=spoken.language,
                 agent_id=spoken.agent_id,
             )
-        return Utterance(self._assist, spoken, self._chat_log, memory)
+        return Utterance(self._assist, spoken, self._chat_log, memory, hold)
 
     async def is_command(self, text: str) -> bool:
         """Whether Home Assistant's sentences know it strictly."""

@@ -246,7 +246,8 @@ class ProviderFlow(ConfigSubentryFlow):
         return {each.title for each in others}
 
     def _orders(self) -> list[int]:
-        return [int(each.data.get(CONF_ORDER, 0)) for each in self._get_entry().subentries.values()]
+        subentries = self._get_entry().subentries.values()
+        return [int(each.data.get(CONF_ORDER, 0)) for each in subentries if each.subentry_type == SUBENTRY_PROVIDER]
 
     def _prices(self) -> dict[str, float]:
         """The person's own, else the table's."""

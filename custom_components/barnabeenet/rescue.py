@@ -6,9 +6,10 @@ there is no attic, "don't lock the door" would lock it, and "open the garbage do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 import logging
-from typing import Final
+from typing import Any, Final
 
 from gazetteer_matcher import FrameCandidate, GazetteerMatcher, Interpretation
 from hassil.recognize import MISSING_ENTITY, RecognizeResult
@@ -37,6 +38,8 @@ class Verdict:
     """Whether it is to be asked. It does only what was said then, or it only says what is wrong."""
     refusal: str | None = None
     """What to say in its place."""
+    actions: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    """The intents that it would carry out, with their slots, where that is known."""
 
 
 async def judge(hass: HomeAssistant, agent: DefaultAgent, spoken: conversation.ConversationInput) -> Verdict:
@@ -54,7 +57,7 @@ async def judge(hass: HomeAssistant, agent: DefaultAgent, spoken: conversation.C
             spoken.text, spoken.conversation_id or "", _room_of(hass, spoken)
         )
         if _says_all(hass, matcher, reading):
-            return Verdict(may_act=True)
+            return Verdict(may_act=True, actions=tuple((frame.intent, frame.slots) for frame in reading.frames))
     if found is not None and not found.unmatched_entities:
         # It is about something that is not exposed, and the rescue says so.
         return Verdict(may_act=True)

@@ -21,6 +21,7 @@ from homeassistant.util import dt as dt_util
 
 from .dialog.cache import Answers
 from .dialog.context import Event, Profile, Weather
+from .identity import Household
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -106,13 +107,16 @@ class HomeWeather:
 
 
 class People:
-    """The people of the home, by their login or by their name."""
+    """The people of the home, by their key, their login or their name."""
 
-    def __init__(self, hass: HomeAssistant) -> None:
+    def __init__(self, hass: HomeAssistant, household: Household) -> None:
         self._hass = hass
+        self._household = household
 
     async def profile(self, speaker: str) -> Profile | None:
-        """The name of somebody whom Home Assistant has as a person."""
+        """The name of a person of the home, else of somebody whom Home Assistant has as a person."""
+        if (person := self._household.person(speaker)) is not None:
+            return Profile(person.name)
         user_id = speaker.removeprefix(_USER_PREFIX) if speaker.startswith(_USER_PREFIX) else None
         for state in self._hass.states.async_all("person"):
             if user_id is not None and state.attributes.get(ATTR_USER_ID) == user_id:

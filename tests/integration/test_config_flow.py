@@ -312,9 +312,14 @@ def test_texts_keep_to_what_home_assistant_allows(root: Path, language: str) -> 
         assert re.fullmatch(r"[a-z0-9_.]+", key), key
 
 
-async def test_an_entry_has_options_and_takes_language_models(home: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_an_entry_has_options_and_takes_language_models_and_people(
+    home: HomeAssistant, entry: MockConfigEntry
+) -> None:
     assert entry.supports_options
-    assert entry.supported_subentry_types == {"provider": {"supports_reconfigure": True}}
+    assert entry.supported_subentry_types == {
+        "provider": {"supports_reconfigure": True},
+        "person": {"supports_reconfigure": True},
+    }
 
 
 def _texts(node: dict[str, Any], path: str = "") -> dict[str, str]:

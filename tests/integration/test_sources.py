@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from homeassistant.components.calendar import CalendarEntity, CalendarEvent
 from homeassistant.components.calendar.const import DATA_COMPONENT as CALENDARS
@@ -19,7 +19,9 @@ import pytest
 
 from custom_components.barnabeenet.dialog.cache import Answers
 from custom_components.barnabeenet.dialog.context import Profile
+from custom_components.barnabeenet.identity import Household
 from custom_components.barnabeenet.sources import HomeCalendars, HomeWeather, People
+from custom_components.barnabeenet.state.voices import Voices
 
 NOW = dt_util.utcnow().replace(microsecond=0)
 
@@ -164,7 +166,7 @@ async def test_weather_that_is_not_exposed_is_none(house: HomeAssistant) -> None
 
 async def test_people_are_known_by_login_and_by_name(home: HomeAssistant) -> None:
     home.states.async_set("person.anna", "home", {"friendly_name": "Anna", "user_id": "abc"})
-    people = People(home)
+    people = People(home, Household(home, Voices(cast(Any, None), ())))
     assert await people.profile("user abc") == Profile("Anna")
     assert await people.profile("anna") == Profile("Anna")
     assert await people.profile("user other") is None

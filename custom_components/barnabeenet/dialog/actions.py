@@ -148,6 +148,7 @@ _SENSITIVE_DOMAINS: Final = frozenset(
         "water_heater",
     }
 )
+_OPENING_DOMAINS: Final = frozenset({"alarm_control_panel", "cover", "lock", "valve"})
 _SENSITIVE_COVERS: Final = frozenset({"door", "garage", "gate"})
 # The direction that makes a home safer; every other one of a sensitive thing is sensitive.
 _SECURES: Final[Mapping[str, frozenset[str]]] = {
@@ -238,6 +239,25 @@ def gravity_of(verb: str, thing: Thing, harmless: frozenset[str] = frozenset()) 
     return Gravity.GUARDED if verb in _SECURES.get(thing.domain, frozenset()) else Gravity.SENSITIVE
 
 
+def understand_intent(intent: str, slots: Mapping[str, Any], things: Things, harmless: frozenset[str]) -> Action | None:
+    """What one of Home Assistant's own sentences would do; None for one that only tells or that is not its own."""
+    if intent not in VERBS:
+        return None
+    return understand(intent, slots, things, harmless)
+
+
+def opens_home(action: Action) -> bool:
+    """Whether an action is what people think of as opening the home: locks, doors, alarms, and what is called so.
+
+    A script or a button that only might do so is left to who says its name.
+    """
+    if action.gravity is not Gravity.SENSITIVE:
+        return False
+    grave = [thing for thing in action.things if gravity_of(action.verb, thing) is Gravity.SENSITIVE]
+    # What is meant but not known yet may be a lock.
+    return not grave or any(thing.domain in _OPENING_DOMAINS or _sounds_sensitive(thing) for thing in grave)
+
+
 def gravity_of_service(domain: str, service: str, things: Iterable[Thing] = ()) -> Gravity:
     """How grave an action of Home Assistant is; an unknown one of a sensitive domain is sensitive."""
     word = service.split("_", maxsplit=1)[0]
@@ -258,8 +278,10 @@ def _is_sensitive(thing: Thing) -> bool:
         return True
     if thing.domain == "cover" and thing.device_class in _SENSITIVE_COVERS:
         return True
-    if thing.domain not in _NAMED_DOMAINS:
-        return False
+    return thing.domain in _NAMED_DOMAINS and _sounds_sensitive(thing)
+
+
+def _sounds_sensitive(thing: Thing) -> bool:
     return any(_is_sensitive_word(word) for name in thing.names for word in tokens(name))
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from enum import Enum
 import time
 from typing import Any, Final
 
+from ..state.spoken_code import is_code
+from .digits import digits_in
 from .follow_up_words import AGAIN, Spoken, base_of, plain, read
+from .second_factor import Awaited
 
 EXPIRE_S: Final = 30.0
 # Devices times people; the oldest goes first.
@@ -26,11 +29,12 @@ _NEAR: Final = 0.8
 
 
 class Kind(Enum):
-    """What is asked for: a yes, one of the options, a number, or anything at all."""
+    """What is asked for: a yes, one of the options, a number, a spoken code, or anything at all."""
 
     CONFIRM = "confirm"
     CHOICE = "choice"
     NUMBER = "number"
+    CODE = "code"
     OPEN = "open"
 
 
@@ -44,9 +48,13 @@ class Option:
 
 @dataclass(frozen=True)
 class Answered:
-    """True for a confirmation, the option's `choice`, a number, or the words of an answer to an open question."""
+    """True for a confirmation, the option's `choice`, a number, a code's digits, or the words of an open answer.
 
-    choice: Any
+    `awaited` is the question's.
+    """
+
+    choice: Any = field(repr=False)
+    awaited: Awaited | None = None
 
 
 @dataclass(frozen=True)
@@ -76,13 +84,23 @@ Understand = Callable[[str], Answered | Cancelled | None]
 
 @dataclass(frozen=True)
 class Question:
-    """What was asked. `sensitive`: only the very voice that was asked may answer, and only with a plain yes."""
+    """What was asked. `sensitive`: only the very voice that was asked may answer, and only with a plain yes.
+
+    `awaited` is what is done after the answer. Where that needs a code or a phone, a voice that is not known may answer,
+    too: they tell who it is.
+    """
 
     kind: Kind
     language: str
     options: tuple[Option, ...] = ()
     sensitive: bool = False
     understand: Understand | None = None
+    awaited: Awaited | None = None
+
+    @property
+    def is_for_one(self) -> bool:
+        """Whether only a voice that is known to be the right one may answer."""
+        return self.sensitive and not (self.awaited is not None and self.awaited.is_proved)
 
     def __post_init__(self) -> None:
         if (self.kind is Kind.CHOICE) != bool(self.options):
@@ -92,27 +110,44 @@ class Question:
         """The question put shortly, for who was not understood."""
         said = AGAIN[base_of(self.language)]
         if self.kind is not Kind.CHOICE:
-            return said["number" if self.kind is Kind.NUMBER else "confirm"]
+            return said[self.kind.value if self.kind in {Kind.NUMBER, Kind.CODE} else "confirm"]
         names = [option.names[0] for option in self.options]
         listed = f" {said['or']} ".join(filter(None, (", ".join(names[:-1]), names[-1])))
         return said["choice"].format(options=listed)
 
     def answer(self, text: str, language: str | None = None) -> Answered | Cancelled | None:
         """What a sentence says to it; None when nothing or when it is not clear."""
-        if self.understand is not None and (understood := self.understand(text)) is not None:
-            return understood
+        said = self._said_first(text, language)
+        if said is not None:
+            return said
         spoken = read(text, language or self.language)
+        if self.kind is Kind.CODE:
+            return _cancelled(spoken)
         if self.kind is Kind.OPEN:
             plain_word = _is_plain(spoken) and (spoken.yes or spoken.no) and not spoken.cancel
             return Answered(text) if plain_word else _cancelled(spoken)
         if self.kind is Kind.CONFIRM:
-            agreed = _is_plain(spoken) and spoken.yes and not (spoken.no or spoken.cancel or spoken.places)
+            agreed = self._is_said(spoken) and spoken.yes and not (spoken.no or spoken.cancel or spoken.places)
             return Answered(choice=True) if agreed else _cancelled(spoken)
         if self.kind is Kind.NUMBER:
             given = len(spoken.numbers) == 1 and not spoken.rest
             return Answered(spoken.numbers[0]) if given else _cancelled(spoken)
         option = self._chosen(text, spoken)
         return _cancelled(spoken) if option is None else Answered(option.choice)
+
+    def _is_said(self, spoken: Spoken) -> bool:
+        """Whether there is nothing beside the yes but what was asked: "yes, unlock the front door" has enough voice in it."""
+        asked = plain(self.awaited.words) if self.awaited is not None else ()
+        return not spoken.numbers and not spoken.negated and set(spoken.rest) <= set(asked)
+
+    def _said_first(self, text: str, language: str | None) -> Answered | Cancelled | None:
+        """What goes before all else: what the question understands by itself, and a code, which some say with the yes."""
+        if self.understand is not None and (understood := self.understand(text)) is not None:
+            return understood
+        if self.awaited is None or not self.awaited.needs_code:
+            return None
+        heard = digits_in(text, language or self.language)
+        return Answered(heard.digits) if heard.alone and is_code(heard.digits) else None
 
     def _chosen(self, text: str, spoken: Spoken) -> Option | None:
         """The one option that was named or counted off; None when none or more than one could be meant."""
@@ -172,6 +207,14 @@ class FollowUps:
         waiting = self._waiting.get((device_id, speaker))
         return None if waiting is None else waiting.question
 
+    def needs_voice(self, device_id: str, conversation_id: str | None) -> bool:
+        """Whether a question waits here, in this conversation, that only a voice that is known may answer."""
+        self._sweep()
+        return conversation_id is not None and any(
+            device == device_id and waiting.conversation_id == conversation_id and waiting.question.is_for_one
+            for (device, _), waiting in self._waiting.items()
+        )
+
     async def hear(
         self,
         device_id: str,
@@ -193,7 +236,7 @@ class FollowUps:
         heard = waiting.question.answer(text, language)
         if heard is not None:
             del self._waiting[key]
-            return heard
+            return replace(heard, awaited=waiting.question.awaited) if isinstance(heard, Answered) else heard
         is_new = await is_command(text)
         rest = None if is_new else await _command_after_no(text, language, is_command)
         if self._waiting.get(key) is not waiting:
@@ -213,7 +256,7 @@ class FollowUps:
         if waiting.question.kind is Kind.OPEN:
             del self._waiting[key]
             return Answered(text)
-        if len(text.split()) > _ANSWER_MAX_WORDS:
+        if len(text.split()) > _ANSWER_MAX_WORDS and waiting.question.kind is not Kind.CODE:
             del self._waiting[key]
             return NotAnAnswer()
         return self._again(key, waiting)
@@ -240,7 +283,7 @@ class FollowUps:
         if len(here) != 1 or conversation_id is None:
             return None
         waiting = self._waiting[here[0]]
-        same = waiting.conversation_id == conversation_id and not waiting.question.sensitive
+        same = waiting.conversation_id == conversation_id and not waiting.question.is_for_one
         return here[0] if same else None
 
     def _sweep(self) -> None:

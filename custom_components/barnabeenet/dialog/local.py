@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from ..telemetry.trace import VoiceContext
 from .follow_up import Question
 
 ResponseT = TypeVar("ResponseT")
+
+# The tier of an answer that stands before a command: it is the last word on it.
+HELD: Final = "held"
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,10 @@ class Answer(Generic[ResponseT]):
     """What the speaker is asked; nothing is done before it is answered."""
     commands: tuple[str, ...] = ()
     """What was carried out, as sentences that are whole in themselves; see `Memory`."""
+
+
+# Given a sentence, its intent and slots: the answer that stands before it is carried out; None when nothing does.
+Hold = Callable[[str, str, Mapping[str, Any]], Answer[Any] | None]
 
 
 class LocalAgent(Protocol[ResponseT]):

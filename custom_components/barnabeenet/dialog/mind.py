@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import time
 from typing import Final, Protocol
 
-from ..providers.base import Tier, ToolCall
+from ..providers.base import Tier
 from ..state.budget import Budget
 from ..state.rate_limit import RateLimiter
 from ..state.session_types import Declined, Session, Turn
@@ -16,6 +16,7 @@ from .context import Sources
 from .follow_up import FollowUps
 from .interaction import Models
 from .policy import Policy
+from .second_factor import Codes
 from .validate import ReplyCounts
 
 # "Turn them off" means what was done a moment ago, not yesterday's lamp.
@@ -96,12 +97,7 @@ class Mind:
     follow_ups: FollowUps = field(default_factory=FollowUps)
     commands: LastCommands = field(default_factory=LastCommands)
     counts: ReplyCounts = field(default_factory=ReplyCounts)
-    # What a yes to a waiting question has carried out, by session.
-    awaiting: OrderedDict[str, ToolCall] = field(default_factory=OrderedDict)
+    codes: Codes = field(init=False)
 
-    def await_yes(self, session_id: str, call: ToolCall) -> None:
-        """Keeps what is to be done when the question that was just asked is answered with yes."""
-        self.awaiting.pop(session_id, None)
-        self.awaiting[session_id] = call
-        while len(self.awaiting) > _KEPT_MAX:
-            self.awaiting.popitem(last=False)
+    def __post_init__(self) -> None:
+        self.codes = Codes(self.policy.household)

@@ -1,21 +1,23 @@
 """Decides about every call that a model asks for: it may have been told to by something that it only read.
 
 What is asked must follow from the speaker's own words. What opens the home or cannot be undone needs a known speaker
-as well, and their yes to a question that names it.
+as well who may do it, their yes to a question that names it, and for some people their code. In a home that has people,
+the last holds for the home's own sentences, too.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 import time
-from typing import Final
+from typing import Any, Final
 
 from ..providers.base import ToolCall
-from .actions import Action, Gravity, is_offered, understand
+from .actions import Action, Gravity, is_offered, opens_home, understand, understand_intent
 from .cues import stop_words, tokens
 from .quote import NAME_MAX_CHARS, clean, unquote
+from .second_factor import Household, NoHousehold, Permission
 from .things import Mentions, Thing, Things
 from .verbs import asks_for, is_yes, means_all, points_back, question_for
 
@@ -32,7 +34,10 @@ _SAID_ARGUMENTS: Final = {"add": ("item",), "remove": ("item",), "say": ("messag
 
 @dataclass(frozen=True)
 class Spoken:
-    """What the speaker said now, and in the turns before it, oldest first; `speaker` is None for a guest."""
+    """What the speaker said now, and in the turns before it, oldest first.
+
+    `speaker` is None for a guest; `is_sure` says that they have proved who they are, or that their voice does.
+    """
 
     text: str
     language: str
@@ -40,6 +45,7 @@ class Spoken:
     session: str
     area: str | None = None
     earlier: tuple[str, ...] = ()
+    is_sure: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class Confirm:
     question: str
     call: ToolCall
     sensitive: bool
+    proof: Permission = Permission.YES
 
 
 @dataclass(frozen=True)
@@ -69,11 +76,20 @@ Decision = Allow | Confirm | Refuse
 
 
 @dataclass(frozen=True)
+class Held:
+    """A sentence that is not carried out, or not before the question is answered."""
+
+    permission: Permission
+    question: str | None = None
+
+
+@dataclass(frozen=True)
 class Policy:
     """The rules of one home; `harmless` are entity ids of scripts and the like that its owner has cleared."""
 
     things: Things
     harmless: frozenset[str] = frozenset()
+    household: Household = field(default_factory=NoHousehold)
 
     def decide(self, call: ToolCall, spoken: Spoken) -> Decision:
         """What is to become of a call, from the words of the speaker alone."""
@@ -102,7 +118,29 @@ class Policy:
             return Refuse("The person has not asked for this in plain words.")
         if spoken.speaker is None:
             return Refuse("This needs somebody whom the home knows, and the speaker is not known.")
-        return Confirm(_question(action, call, spoken.language), call, sensitive=True)
+        match self.household.permission(spoken.speaker, is_sure=spoken.is_sure):
+            case Permission.NO:
+                return Refuse("This person may not do this.")
+            case Permission.UNSURE:
+                return Refuse("This needs somebody whose voice is recognised for certain, and this one is not.")
+            case permission:
+                question = _question(action, call, spoken.language)
+                return Confirm(question, call, sensitive=True, proof=permission or Permission.YES)
+
+    def hold(self, intent: str, slots: Mapping[str, Any], spoken: Spoken) -> Held | None:
+        """What stands before one of the home's own sentences is carried out; None when nothing does.
+
+        Nothing does in a home that has no people: there, everybody whom it hears may do everything, as ever.
+        """
+        permission = self.household.permission(spoken.speaker, is_sure=spoken.is_sure)
+        if permission is None:
+            return None
+        action = understand_intent(intent, slots, self.things, self.harmless)
+        if action is None or not opens_home(action):
+            return None
+        if permission in {Permission.NO, Permission.UNSURE}:
+            return Held(permission)
+        return Held(permission, _question(action, ToolCall("", intent, dict(slots)), spoken.language))
 
     def _warrants(self, action: Action, call: ToolCall, spoken: Spoken) -> bool:
         """Whether the speaker's words ask for this: the deed now, the thing now or in the turns just before."""

@@ -27,6 +27,15 @@ class Phrase(Enum):
     SAVING = "saving"
     BUDGET_USED_UP = "budget_used_up"
     UNFINISHED = "unfinished"
+    SAY_CODE = "say_code"
+    WRONG_CODE = "wrong_code"
+    CODE_LOCKED = "code_locked"
+    CODE_TOO_LATE = "code_too_late"
+    LOOK_AT_PHONE = "look_at_phone"
+    SAY_IT_ALL = "say_it_all"
+    UNKNOWN_VOICE = "unknown_voice"
+    UNSURE_VOICE = "unsure_voice"
+    MAY_NOT = "may_not"
 
 
 _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
@@ -49,6 +58,15 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.SAVING: "I am saving today's budget, so I keep to home commands for now.",
         Phrase.BUDGET_USED_UP: "Today's budget is nearly used up, so I only do basic commands until tomorrow.",
         Phrase.UNFINISHED: "Sorry, I could not finish that.",
+        Phrase.SAY_CODE: "Please say your code.",
+        Phrase.WRONG_CODE: "That was not the right code, please say it again.",
+        Phrase.CODE_LOCKED: "That was wrong too often, so I take no code for {minutes} minutes.",
+        Phrase.CODE_TOO_LATE: "I am not waiting for a code.",
+        Phrase.LOOK_AT_PHONE: "Please confirm it on your phone.",
+        Phrase.SAY_IT_ALL: "I could not tell who that was, please say yes and what you want in one sentence.",
+        Phrase.UNKNOWN_VOICE: "I only do that for people whose voice I know.",
+        Phrase.UNSURE_VOICE: "I am not sure enough that it is you, so I leave that.",
+        Phrase.MAY_NOT: "I may not do that for you.",
     },
     "de": {
         Phrase.CANNOT_HELP: "Tut mir leid, dabei kann ich noch nicht helfen.",
@@ -69,6 +87,15 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.SAVING: "Ich schone das Budget für heute und bleibe vorerst bei Befehlen fürs Haus.",
         Phrase.BUDGET_USED_UP: "Das Budget für heute ist fast aufgebraucht, bis morgen mache ich nur noch einfache Befehle.",
         Phrase.UNFINISHED: "Tut mir leid, damit bin ich nicht fertig geworden.",
+        Phrase.SAY_CODE: "Sag bitte deinen Code.",
+        Phrase.WRONG_CODE: "Das war nicht der richtige Code, sag ihn bitte noch einmal.",
+        Phrase.CODE_LOCKED: "Das war zu oft falsch, deshalb nehme ich {minutes} Minuten lang keinen Code an.",
+        Phrase.CODE_TOO_LATE: "Ich warte auf keinen Code.",
+        Phrase.LOOK_AT_PHONE: "Bestätige es bitte auf deinem Telefon.",
+        Phrase.SAY_IT_ALL: "Ich konnte nicht hören, wer das war, sag bitte ja und was du willst in einem Satz.",
+        Phrase.UNKNOWN_VOICE: "Das mache ich nur für Leute, deren Stimme ich kenne.",
+        Phrase.UNSURE_VOICE: "Ich bin nicht sicher genug, dass du es bist, deshalb lasse ich das.",
+        Phrase.MAY_NOT: "Das darf ich für dich nicht tun.",
     },
     "fr": {
         Phrase.CANNOT_HELP: "Désolé, je ne sais pas encore faire cela.",
@@ -89,6 +116,15 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.SAVING: "J'économise le budget du jour, je m'en tiens donc aux commandes de la maison.",
         Phrase.BUDGET_USED_UP: "Le budget du jour est presque épuisé, je ne fais que les commandes simples jusqu'à demain.",
         Phrase.UNFINISHED: "Désolé, je n'ai pas pu terminer cela.",
+        Phrase.SAY_CODE: "Dites votre code, s'il vous plaît.",
+        Phrase.WRONG_CODE: "Ce n'était pas le bon code, redites-le, s'il vous plaît.",
+        Phrase.CODE_LOCKED: "C'était faux trop souvent, je n'accepte donc aucun code pendant {minutes} minutes.",
+        Phrase.CODE_TOO_LATE: "Je n'attends pas de code.",
+        Phrase.LOOK_AT_PHONE: "Confirmez-le sur votre téléphone, s'il vous plaît.",
+        Phrase.SAY_IT_ALL: "Je n'ai pas pu reconnaître qui c'était, dites oui et ce que vous voulez en une phrase.",
+        Phrase.UNKNOWN_VOICE: "Je ne fais cela que pour les personnes dont je connais la voix.",
+        Phrase.UNSURE_VOICE: "Je ne suis pas assez sûr que ce soit vous, je laisse donc cela.",
+        Phrase.MAY_NOT: "Je n'ai pas le droit de faire cela pour vous.",
     },
     "es": {
         Phrase.CANNOT_HELP: "Lo siento, todavía no puedo ayudarte con eso.",
@@ -109,6 +145,15 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.SAVING: "Estoy ahorrando el presupuesto de hoy, así que por ahora solo hago órdenes de la casa.",
         Phrase.BUDGET_USED_UP: "El presupuesto de hoy casi se ha agotado, así que solo hago órdenes sencillas hasta mañana.",
         Phrase.UNFINISHED: "Lo siento, no he podido terminar eso.",
+        Phrase.SAY_CODE: "Di tu código, por favor.",
+        Phrase.WRONG_CODE: "Ese no era el código correcto, dilo otra vez, por favor.",
+        Phrase.CODE_LOCKED: "Ha fallado demasiadas veces, así que no acepto ningún código durante {minutes} minutos.",
+        Phrase.CODE_TOO_LATE: "No estoy esperando ningún código.",
+        Phrase.LOOK_AT_PHONE: "Confírmalo en tu teléfono, por favor.",
+        Phrase.SAY_IT_ALL: "No he podido saber quién era, di sí y lo que quieres en una sola frase.",
+        Phrase.UNKNOWN_VOICE: "Eso solo lo hago para personas cuya voz conozco.",
+        Phrase.UNSURE_VOICE: "No estoy lo bastante seguro de que seas tú, así que lo dejo.",
+        Phrase.MAY_NOT: "No puedo hacer eso por ti.",
     },
     "nl": {
         Phrase.CANNOT_HELP: "Sorry, daar kan ik nog niet mee helpen.",
@@ -129,6 +174,15 @@ _PHRASES: Final[dict[str, dict[Phrase, str]]] = {
         Phrase.SAVING: "Ik spaar het budget van vandaag en houd het voorlopig bij opdrachten voor het huis.",
         Phrase.BUDGET_USED_UP: "Het budget van vandaag is bijna op, tot morgen doe ik alleen eenvoudige opdrachten.",
         Phrase.UNFINISHED: "Sorry, dat heb ik niet kunnen afmaken.",
+        Phrase.SAY_CODE: "Zeg je code, alsjeblieft.",
+        Phrase.WRONG_CODE: "Dat was niet de juiste code, zeg hem nog eens, alsjeblieft.",
+        Phrase.CODE_LOCKED: "Dat was te vaak fout, dus ik neem {minutes} minuten lang geen code aan.",
+        Phrase.CODE_TOO_LATE: "Ik wacht niet op een code.",
+        Phrase.LOOK_AT_PHONE: "Bevestig het op je telefoon, alsjeblieft.",
+        Phrase.SAY_IT_ALL: "Ik kon niet horen wie dat was, zeg ja en wat je wilt in één zin.",
+        Phrase.UNKNOWN_VOICE: "Dat doe ik alleen voor mensen van wie ik de stem ken.",
+        Phrase.UNSURE_VOICE: "Ik weet niet zeker genoeg dat jij het bent, dus ik laat dat.",
+        Phrase.MAY_NOT: "Dat mag ik niet voor je doen.",
     },
 }
 

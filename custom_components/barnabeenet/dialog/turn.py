@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 import logging
 import math
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from ..providers.base import Caller, ToolCall
+from ..providers.base import Caller
 from ..providers.chain import AllProvidersFailed
 from ..state.session_types import Session, Turn
 from ..telemetry.trace import VoiceContext
+from .agreement import Agreement
 from .context import Heard, gather
 from .follow_up import Answered, AskAgain, Cancelled, Kind, NotAnAnswer, Question
 from .interaction import Interaction, Tools
-from .local import Answer, LocalAgent, Memory, answer_locally
+from .local import HELD, Answer, Hold, LocalAgent, Memory, answer_locally
 from .mind import LanguageModels, Mind
 from .policy import Spoken
 from .prompt import build
 from .ration import OutOfTokens, RationedModels
+from .reply import Reply, Said, refuse
 from .route import Route, route
+from .second_factor import HIDDEN, Awaited, Permission
 from .sentences import Phrase, say
 from .validate import ReplyCheck
-from .verbs import may_command
+from .verbs import is_yes, may_command
+
+__all__ = ["TEXT_MAX_CHARS", "Here", "Reply", "Said", "take_turn"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -35,23 +40,11 @@ TEXT_MAX_CHARS: Final = 1_000
 ResponseT = TypeVar("ResponseT")
 
 
-@dataclass(frozen=True)
-class Said:
-    """A sentence and where it comes from; `device_id` names what belongs to one person where there is no device."""
-
-    text: str
-    language: str
-    device_id: str
-    speaker: str | None = None
-    area: str | None = None
-    conversation_id: str | None = None
-
-
 class Here(Protocol[ResponseT]):
     """The home, as this sentence reaches it."""
 
-    def agent(self, text: str, memory: Memory) -> LocalAgent[ResponseT]:
-        """Who understands a sentence locally and does what it asks."""
+    def agent(self, text: str, memory: Memory, hold: Hold | None) -> LocalAgent[ResponseT]:
+        """Who understands a sentence locally and does what it asks, unless `hold` has something to say before."""
 
     async def is_command(self, text: str) -> bool:
         """Whether a sentence is a whole command; does nothing about it."""
@@ -63,18 +56,6 @@ class Here(Protocol[ResponseT]):
         """The time in the home's zone."""
 
 
-@dataclass
-class Reply(Generic[ResponseT]):
-    """What is said: `answer.speech`, or the `words` of a language model as they come, which are to be read to their end.
-
-    `asks` says that the speaker is expected to go on, without the wake word.
-    """
-
-    answer: Answer[ResponseT]
-    words: AsyncGenerator[str, None] | None = None
-    asks: bool = False
-
-
 async def take_turn(said: Said, here: Here[ResponseT], mind: Mind, context: VoiceContext) -> Reply[ResponseT]:
     """Always answers with something to say, in the speaker's language, and never raises."""
     context.text, context.language = said.text, said.language
@@ -82,7 +63,7 @@ async def take_turn(said: Said, here: Here[ResponseT], mind: Mind, context: Voic
         return await _Turn(said, here, mind, context).reply()
     except Exception:  # whatever broke in one turn, the family gets an answer
         _LOGGER.exception("Turn %s failed", context.trace_id)
-        reply: Reply[ResponseT] = _refuse(Phrase.FAILED, said.language, "failed")
+        reply: Reply[ResponseT] = refuse(Phrase.FAILED, said.language, "failed")
         return _noted(reply, context)
 
 
@@ -103,10 +84,10 @@ class _Turn(Generic[ResponseT]):
         reply = await self._follow_up()
         if reply is None:
             reply = await self._locally(self.said.text)
-            if reply is None or reply.answer.error is not None:
+            if reply is None or (reply.answer.error is not None and reply.answer.tier != HELD):
                 reply = await self._ask_models(instead_of=reply)
         if reply.words is None:
-            await self._record(reply)
+            await self._keep(reply.answer.speech)
         return _noted(reply, self.context)
 
     # Steps
@@ -115,15 +96,15 @@ class _Turn(Generic[ResponseT]):
         """A refusal of what is no sentence, and of who says too many; None for one that may pass."""
         text, language = self.said.text, self.said.language
         if not text.strip():
-            return _refuse(Phrase.HEARD_NOTHING, language, "nothing was said")
+            return refuse(Phrase.HEARD_NOTHING, language, "nothing was said")
         if len(text) > TEXT_MAX_CHARS:
-            return _refuse(Phrase.TOO_LONG, language, f"longer than {TEXT_MAX_CHARS} characters")
+            return refuse(Phrase.TOO_LONG, language, f"longer than {TEXT_MAX_CHARS} characters")
         with self.context.stage("admit"):
             verdict = await self.mind.limiter.admit(self.said.device_id)
         if verdict.allowed:
             return None
         seconds = max(1, math.ceil(verdict.retry_after_s))
-        return _refuse(Phrase.TOO_OFTEN, language, f"more than {verdict.bound}", seconds=seconds)
+        return refuse(Phrase.TOO_OFTEN, language, f"more than {verdict.bound}", seconds=seconds)
 
     async def _enter(self) -> None:
         with self.context.stage("session"):
@@ -138,8 +119,8 @@ class _Turn(Generic[ResponseT]):
         said, mind = self.said, self.mind
         if self.session is None:
             return None
-        # Whatever is said now ends the wait: a yes to a later question must not reach back to this call.
-        call = mind.awaiting.pop(self.session.id, None)
+        # A code is nobody's to read afterwards, whether it was right, came too late or was somebody else's.
+        secret = mind.codes.is_secret(said.device_id, said.text, said.language)
         outcome = await mind.follow_ups.hear(
             said.device_id,
             said.speaker,
@@ -148,41 +129,87 @@ class _Turn(Generic[ResponseT]):
             is_command=self.here.is_command,
             conversation_id=said.conversation_id,
         )
-        if isinstance(outcome, NotAnAnswer):
-            return None
-        if isinstance(outcome, AskAgain):
-            if call is not None:
-                mind.await_yes(self.session.id, call)
-            return Reply(Answer(outcome.text, tier="instant"), asks=True)
-        if isinstance(outcome, Cancelled):
-            if outcome.rest is not None:
-                return await self._locally(outcome.rest)
-            return Reply(Answer(outcome.text or say(Phrase.LEFT_ALONE, said.language), tier="instant"))
-        return await self._do(outcome, call)
+        if secret and not (isinstance(outcome, NotAnAnswer) and await self.here.is_command(said.text)):
+            self._keep_secret()
+            if isinstance(outcome, NotAnAnswer):
+                return Reply(Answer(say(Phrase.CODE_TOO_LATE, said.language), tier="instant"))
+        reply: Reply[ResponseT] | None = None
+        match outcome:
+            case NotAnAnswer():
+                reply = self._unheard_yes()
+            case AskAgain(text):
+                reply = Reply(Answer(text, tier="instant"), asks=True)
+            case Cancelled(_, str(rest)):
+                reply = await self._locally(rest)
+            case Cancelled(text):
+                reply = Reply(Answer(text or say(Phrase.LEFT_ALONE, said.language), tier="instant"))
+            case Answered(choice, None):
+                # To an open question: the sentence stands for itself, in the context of the talk.
+                is_sentence = isinstance(choice, str) and choice != said.text
+                reply = await self._locally(choice) if is_sentence else None
+            case Answered(choice, Awaited() as awaited):
+                reply = await self._agreement().settle(choice, awaited)
+        return reply
 
-    async def _do(self, answered: Answered, call: ToolCall | None) -> Reply[ResponseT] | None:
-        """What was agreed to: a model's call, or a sentence that was chosen."""
-        if answered.choice == self.said.text:
-            return None  # to an open question: the sentence stands for itself, in the context of the talk
-        if isinstance(answered.choice, str):
-            return await self._locally(answered.choice)
-        if call is None or answered.choice is not True:
+    def _agreement(self) -> Agreement[ResponseT]:
+        mind = self.mind
+        household, codes = mind.policy.household, mind.codes
+        return Agreement(self.said, self.context, household, codes, self._ask, self._do, self._keep)
+
+    def _unheard_yes(self) -> Reply[ResponseT] | None:
+        """What is said to a yes that is too short to know the voice by, where that has to be known."""
+        said, follow_ups = self.said, self.mind.follow_ups
+        if said.speaker is not None or not is_yes(said.text, said.language):
             return None
+        if not follow_ups.needs_voice(said.device_id, said.conversation_id):
+            return None
+        return Reply(Answer(say(Phrase.SAY_IT_ALL, said.language), tier="instant"), asks=True)
+
+    def _keep_secret(self) -> None:
+        """From here on nothing knows what was said."""
+        self.said = replace(self.said, text=HIDDEN)
+        self.context.text = HIDDEN
+
+    async def _do(self, awaited: Awaited) -> Reply[ResponseT] | None:
+        """What was agreed to: a model's call, or a sentence of the home's own."""
+        if isinstance(awaited.what, str):
+            return await self._locally(awaited.what, is_agreed=True)
         with self.context.stage("tool"):
-            result = await (await self.here.tools()).call(call)
+            result = await (await self.here.tools()).call(awaited.what)
         failed = isinstance(result, dict) and "error" in result
         phrase = Phrase.FAILED if failed else Phrase.DONE
         return Reply(Answer(say(phrase, self.said.language), tier="action", error="failed" if failed else None))
 
-    async def _locally(self, text: str) -> Reply[ResponseT] | None:
+    async def _locally(self, text: str, *, is_agreed: bool = False) -> Reply[ResponseT] | None:
         memory = self.mind.commands.of(self.session.id if self.session else self.said.device_id)
-        agent = self.here.agent(text, memory)
+        agent = self.here.agent(text, memory, None if is_agreed else self._hold)
         answer = await answer_locally(agent, self.context, is_worth_a_rescue=self._is_worth_a_rescue(text))
         if answer is None:
             return None
         if answer.question is not None and self.session is not None:
             self._ask(answer.question)
         return Reply(answer, asks=answer.question is not None)
+
+    def _hold(self, text: str, intent: str, slots: Mapping[str, Any]) -> Answer[Any] | None:
+        """What is said instead of carrying out a sentence that opens the home; see `Policy.hold`."""
+        said = self.said
+        held = self.mind.policy.hold(intent, slots, self._spoken())
+        if held is None:
+            return None
+        if held.question is None:
+            phrase = _UNHEARD[held.permission] if said.speaker is not None else Phrase.UNKNOWN_VOICE
+            return Answer(say(phrase, said.language), tier=HELD, intent=intent, error=f"not allowed: {phrase.value}")
+        if self.session is None:
+            return Answer(say(Phrase.TRY_LATER, said.language), tier=HELD, intent=intent, error="no session")
+        awaited = Awaited(text, said.speaker, held.permission, held.question)
+        question = Question(Kind.CONFIRM, said.language, sensitive=True, awaited=awaited)
+        return Answer(held.question, tier=HELD, intent=intent, question=question)
+
+    def _spoken(self) -> Spoken:
+        said, session = self.said, self.session
+        earlier = tuple(turn.said for turn in session.turns) if session else ()
+        name = session.id if session else ""
+        return Spoken(said.text, said.language, said.speaker, name, said.area, earlier, said.is_sure)
 
     def _is_worth_a_rescue(self, text: str) -> bool:
         """Whether a sentence that is no known one may still be a command; what is not of the home is for a model."""
@@ -197,25 +224,22 @@ class _Turn(Generic[ResponseT]):
         """A language model's answer; without one what was understood here, or why there is none."""
         models, language = self.mind.models, self.said.language
         if models is None:
-            return instead_of or _refuse(Phrase.CANNOT_HELP, language, "not understood")
+            return instead_of or refuse(Phrase.CANNOT_HELP, language, "not understood")
         if self.session is None:
-            return instead_of or _refuse(Phrase.TRY_LATER, language, "no session")
+            return instead_of or refuse(Phrase.TRY_LATER, language, "no session")
         with self.context.stage("route"):
             way = route(self.said.text, self.mind.budget, models.tiers, trace_id=self.context.trace_id)
         if way.refusal is not None:
-            return instead_of or _refuse(way.refusal, language, "not allowed")
-        interaction = await self._interaction(models, self.session)
+            return instead_of or refuse(way.refusal, language, "not allowed")
+        interaction = await self._interaction(models)
         return Reply(Answer("", tier=way.tiers[0]), words=self._words(interaction, way, self.session))
 
     # A language model's answer
 
-    async def _interaction(self, models: LanguageModels, session: Session) -> Interaction:
-        said = self.said
-        earlier = tuple(turn.said for turn in session.turns)
-        spoken = Spoken(said.text, said.language, said.speaker, session.id, said.area, earlier)
+    async def _interaction(self, models: LanguageModels) -> Interaction:
+        spoken, policy = self._spoken(), self.mind.policy
         tools = await self.here.tools()
-        policy = self.mind.policy
-        rationed = RationedModels(models.chain, self.mind.limiter, said.device_id)
+        rationed = RationedModels(models.chain, self.mind.limiter, self.said.device_id)
         return Interaction(rationed, tools, lambda call: policy.decide(call, spoken), policy.things)
 
     async def _words(self, interaction: Interaction, way: Route, session: Session) -> AsyncGenerator[str, None]:
@@ -232,7 +256,7 @@ class _Turn(Generic[ResponseT]):
         finally:
             context.reply, context.error = spoken, self.error
             self.mind.counts.replied(spoken, intent=None, path="interaction")
-            self._ask_what_the_model_asked(interaction, spoken, session)
+            self._ask_what_the_model_asked(interaction, spoken)
             await self.mind.sessions.add_turn(session, Turn(self.said.text, spoken, context.trace_id))
 
     async def _words_or_excuse(
@@ -277,23 +301,32 @@ class _Turn(Generic[ResponseT]):
         if is_silent or not interaction.is_whole:
             raise _UnfinishedError
 
-    def _ask_what_the_model_asked(self, interaction: Interaction, spoken: str, session: Session) -> None:
-        if interaction.confirm is not None:
-            self.mind.await_yes(session.id, interaction.confirm.call)
-            self._ask(Question(Kind.CONFIRM, self.said.language, sensitive=interaction.confirm.sensitive))
+    def _ask_what_the_model_asked(self, interaction: Interaction, spoken: str) -> None:
+        if (confirm := interaction.confirm) is not None:
+            awaited = Awaited(confirm.call, self.said.speaker, confirm.proof, confirm.question)
+            question = Question(Kind.CONFIRM, self.said.language, sensitive=confirm.sensitive, awaited=awaited)
+            self._ask(question)
         elif spoken.rstrip().endswith("?"):
             self._ask(Question(Kind.OPEN, self.said.language))
 
     # What a turn leaves behind
 
-    def _ask(self, question: Question) -> None:
+    def _ask(self, question: Question, whom: str | None = None) -> None:
         said = self.said
-        self.mind.follow_ups.ask(said.device_id, said.speaker, question, conversation_id=said.conversation_id)
+        if question.awaited is not None and question.awaited.needs_code:
+            self.mind.codes.ask(said.device_id)
+        speaker = whom or said.speaker
+        self.mind.follow_ups.ask(said.device_id, speaker, question, conversation_id=said.conversation_id)
 
-    async def _record(self, reply: Reply[ResponseT]) -> None:
+    async def _keep(self, speech: str) -> None:
         if self.session is not None:
-            turn = Turn(self.said.text, reply.answer.speech, self.context.trace_id)
-            await self.mind.sessions.add_turn(self.session, turn)
+            await self.mind.sessions.add_turn(self.session, Turn(self.said.text, speech, self.context.trace_id))
+
+
+_UNHEARD: Final[Mapping[Permission, Phrase]] = {
+    Permission.NO: Phrase.MAY_NOT,
+    Permission.UNSURE: Phrase.UNSURE_VOICE,
+}
 
 
 def _is_apart(spoken: str, sentence: str) -> bool:
@@ -303,10 +336,6 @@ def _is_apart(spoken: str, sentence: str) -> bool:
 
 class _UnfinishedError(Exception):
     """A model said nothing, or did not come to an end."""
-
-
-def _refuse(phrase: Phrase, language: str, error: str, **said: object) -> Reply[ResponseT]:
-    return Reply(Answer(say(phrase, language, **said), tier="none", error=error))
 
 
 def _noted(reply: Reply[ResponseT], context: VoiceContext) -> Reply[ResponseT]:

@@ -151,6 +151,18 @@ class Database:
         await asyncio.to_thread(self._suspect)
         self._tell(error)
 
+    async def scrub(self) -> None:
+        """Has the files hold nothing more of what was deleted, the write-ahead log included; raises StateError."""
+
+        def checkpoint() -> None:
+            (busy, *_) = self._connections[0].execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise Unavailable(
+                    f"What was deleted is still in {self.path}-wal: {_FOR_NOW[sqlite3.SQLITE_BUSY]}, and try again"
+                )
+
+        await self._run(self._writer, checkpoint)
+
     async def close(self) -> None:
         """Finishes what was asked for and closes the file; safe to call twice."""
         if self._closed:
@@ -214,6 +226,8 @@ class Database:
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("PRAGMA synchronous = FULL")
         writer.execute("PRAGMA foreign_keys = ON")
+        # What somebody wants forgotten is overwritten, not only passed over.
+        writer.execute("PRAGMA secure_delete = ON")
         writer.execute(f"PRAGMA journal_size_limit = {JOURNAL_MAX_BYTES}")
         migrate(writer)
         for _ in range(READERS):

@@ -12,7 +12,7 @@ import pytest
 
 from custom_components.barnabeenet.dialog.context import Sources
 from custom_components.barnabeenet.dialog.follow_up import Kind, Option, Question
-from custom_components.barnabeenet.dialog.local import Answer, Memory
+from custom_components.barnabeenet.dialog.local import Answer, Hold, Memory
 from custom_components.barnabeenet.dialog.mind import LanguageModels, Mind
 from custom_components.barnabeenet.dialog.policy import Policy
 from custom_components.barnabeenet.dialog.sentences import Phrase, say
@@ -87,7 +87,7 @@ class Home:
     def reading(self, entity_id: str) -> Reading | None:
         return Reading("off" if entity_id.startswith("light") else "locked")
 
-    def agent(self, text: str, memory: Memory) -> Agent:
+    def agent(self, text: str, memory: Memory, hold: Hold | None = None) -> Agent:
         return Agent(self, text)
 
     async def is_command(self, text: str) -> bool:
