@@ -44,7 +44,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Answered:
-    """True for a confirmation, the option's `choice`, a number, or the words of an answer to an open question."""
+    """What the question has for a yes (True), the option's `choice`, a number, or the words of an answer to an open question."""
 
     choice: Any
 
@@ -76,13 +76,17 @@ Understand = Callable[[str], Answered | Cancelled | None]
 
 @dataclass(frozen=True)
 class Question:
-    """What was asked. `sensitive`: only the very voice that was asked may answer, and only with a plain yes."""
+    """What was asked; a yes gives back `agreed`.
+
+    `sensitive`: only the very voice that was asked may answer, and only with a plain yes.
+    """
 
     kind: Kind
     language: str
     options: tuple[Option, ...] = ()
     sensitive: bool = False
     understand: Understand | None = None
+    agreed: Any = True
 
     def __post_init__(self) -> None:
         if (self.kind is Kind.CHOICE) != bool(self.options):
@@ -107,7 +111,7 @@ class Question:
             return Answered(text) if plain_word else _cancelled(spoken)
         if self.kind is Kind.CONFIRM:
             agreed = _is_plain(spoken) and spoken.yes and not (spoken.no or spoken.cancel or spoken.places)
-            return Answered(choice=True) if agreed else _cancelled(spoken)
+            return Answered(self.agreed) if agreed else _cancelled(spoken)
         if self.kind is Kind.NUMBER:
             given = len(spoken.numbers) == 1 and not spoken.rest
             return Answered(spoken.numbers[0]) if given else _cancelled(spoken)

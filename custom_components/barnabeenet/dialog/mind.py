@@ -16,6 +16,7 @@ from .context import Sources
 from .follow_up import FollowUps
 from .interaction import Models
 from .policy import Policy
+from .telling import Telling
 from .validate import ReplyCounts
 
 # "Turn them off" means what was done a moment ago, not yesterday's lamp.
@@ -85,7 +86,10 @@ class LastCommand:
 
 @dataclass
 class Mind:
-    """What a turn works with; `models` is None in a home that has none or does not want them asked."""
+    """What a turn works with.
+
+    `models` is None in a home that has none or does not want them asked, `telling` in one that remembers nothing.
+    """
 
     limiter: RateLimiter
     sessions: Sessions
@@ -93,6 +97,7 @@ class Mind:
     policy: Policy
     sources: Sources
     models: LanguageModels | None = None
+    telling: Telling | None = None
     follow_ups: FollowUps = field(default_factory=FollowUps)
     commands: LastCommands = field(default_factory=LastCommands)
     counts: ReplyCounts = field(default_factory=ReplyCounts)

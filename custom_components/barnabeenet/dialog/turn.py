@@ -17,12 +17,14 @@ from ..telemetry.trace import VoiceContext
 from .context import Heard, gather
 from .follow_up import Answered, AskAgain, Cancelled, Kind, NotAnAnswer, Question
 from .interaction import Interaction, Tools
-from .local import Answer, LocalAgent, Memory, answer_locally
+from .local import Answer, Attempt, LocalAgent, Memory, answer_locally
 from .mind import LanguageModels, Mind
 from .policy import Spoken
 from .prompt import build
 from .route import Route, route
 from .sentences import Phrase, say
+from .telling import Forget, Teller
+from .telling_grammar import Form, Wish, wish_of
 from .validate import ReplyCheck
 from .verbs import may_command
 
@@ -76,7 +78,7 @@ class Reply(Generic[ResponseT]):
 
 async def take_turn(said: Said, here: Here[ResponseT], mind: Mind, context: VoiceContext) -> Reply[ResponseT]:
     """Always answers with something to say, in the speaker's language, and never raises."""
-    context.text, context.language = said.text, said.language
+    context.text, context.language, context.speaker = said.text, said.language, said.speaker
     try:
         return await _Turn(said, here, mind, context).reply()
     except Exception:  # whatever broke in one turn, the family gets an answer
@@ -102,7 +104,7 @@ class _Turn(Generic[ResponseT]):
         reply = await self._follow_up()
         if reply is None:
             reply = await self._locally(self.said.text)
-            if reply is None or reply.answer.error is not None:
+            if reply is None or (reply.answer.error is not None and reply.answer.tier != "memory"):
                 reply = await self._ask_models(instead_of=reply)
         if reply.words is None:
             await self._record(reply)
@@ -144,7 +146,7 @@ class _Turn(Generic[ResponseT]):
             said.speaker,
             said.text,
             language=said.language,
-            is_command=self.here.is_command,
+            is_command=self._is_command,
             conversation_id=said.conversation_id,
         )
         if isinstance(outcome, NotAnAnswer):
@@ -160,11 +162,14 @@ class _Turn(Generic[ResponseT]):
         return await self._do(outcome, call)
 
     async def _do(self, answered: Answered, call: ToolCall | None) -> Reply[ResponseT] | None:
-        """What was agreed to: a model's call, or a sentence that was chosen."""
+        """What was agreed to: a model's call, a memory to forget, or a sentence that was chosen."""
+        mind = self.mind
         if answered.choice == self.said.text:
             return None  # to an open question: the sentence stands for itself, in the context of the talk
         if isinstance(answered.choice, str):
             return await self._locally(answered.choice)
+        if isinstance(answered.choice, Forget) and mind.telling is not None:
+            return Reply(await mind.telling.forget(answered.choice, self._teller()))
         if call is None or answered.choice is not True:
             return None
         with self.context.stage("tool"):
@@ -176,12 +181,29 @@ class _Turn(Generic[ResponseT]):
     async def _locally(self, text: str) -> Reply[ResponseT] | None:
         memory = self.mind.commands.of(self.session.id if self.session else self.said.device_id)
         agent = self.here.agent(text, memory)
-        answer = await answer_locally(agent, self.context, is_worth_a_rescue=self._is_worth_a_rescue(text))
+        answer = await answer_locally(
+            agent, self.context, is_worth_a_rescue=self._is_worth_a_rescue(text), memory=self._asks_memory(text)
+        )
         if answer is None:
             return None
         if answer.question is not None and self.session is not None:
             self._ask(answer.question)
         return Reply(answer, asks=answer.question is not None)
+
+    def _asks_memory(self, text: str) -> Attempt[ResponseT] | None:
+        """What answers a sentence about memories; None for every other one."""
+        telling, wish = self.mind.telling, wish_of(text, self.said.language)
+        if telling is None or wish is None:
+            return None
+        return lambda: telling.answer(wish, self._teller())
+
+    def _teller(self) -> Teller:
+        return Teller(self.said.speaker, self.said.language, self.session, self.context.trace_id)
+
+    async def _is_command(self, text: str) -> bool:
+        """Whether a sentence stands for itself while a question waits."""
+        wish = None if self.mind.telling is None else wish_of(text, self.said.language)
+        return _stands_alone(wish) or await self.here.is_command(text)
 
     def _is_worth_a_rescue(self, text: str) -> bool:
         """Whether a sentence that is no known one may still be a command; what is not of the home is for a model."""
@@ -289,6 +311,11 @@ class _Turn(Generic[ResponseT]):
         if self.session is not None:
             turn = Turn(self.said.text, reply.answer.speech, self.context.trace_id)
             await self.mind.sessions.add_turn(self.session, turn)
+
+
+def _stands_alone(wish: Wish | None) -> bool:
+    """Whether a wish is no answer to a question; "forget that" may be one."""
+    return wish is not None and wish.form is not Form.FORGET_THAT
 
 
 def _is_apart(spoken: str, sentence: str) -> bool:
