@@ -14,7 +14,7 @@ from custom_components.barnabeenet.dialog.memories import Visibility
 class FakeMemory:
     """One memory."""
 
-    id: str
+    id: int
     text: str
     owner: str
     visibility: str
@@ -54,7 +54,7 @@ class FakeMemories:
     ) -> FakeMemory:
         self._ask("remember", text)
         self._made += 1
-        memory = FakeMemory(f"m{self._made}", text, speaker, visibility, kind, source, float(self._made), language)
+        memory = FakeMemory(self._made, text, speaker, visibility, kind, source, float(self._made), language)
         self.kept.append(memory)
         return memory
 
@@ -70,7 +70,7 @@ class FakeMemories:
         ]
         return sorted(found, key=lambda each: -each.similarity)[:limit]
 
-    async def forget(self, memory_id: str, *, speaker: str) -> bool:
+    async def forget(self, memory_id: int, *, speaker: str) -> bool:
         self._ask("forget", memory_id)
         before = len(self.kept)
         self.kept = [each for each in self.kept if each.id != memory_id or each.owner != speaker]
@@ -82,14 +82,14 @@ class FakeMemories:
         self.kept = [each for each in self.kept if each.owner != speaker]
         return before - len(self.kept)
 
-    async def change(self, memory_id: str, text: str, *, speaker: str) -> FakeMemory | None:
+    async def change(self, memory_id: int, text: str, *, speaker: str) -> FakeMemory | None:
         for place, each in enumerate(self.kept):
             if each.id == memory_id and each.owner == speaker:
                 self.kept[place] = replace(each, text=text)
                 return self.kept[place]
         return None
 
-    async def page(self, *, speaker: str | None, limit: int, before: str | None = None) -> list[FakeMemory]:
+    async def page(self, *, speaker: str | None, limit: int, before: int | None = None) -> list[FakeMemory]:
         self._ask("page", before)
         newest = list(reversed(self._seen_by(speaker)))
         ids = [each.id for each in newest]

@@ -22,8 +22,10 @@ import httpx
 from .dialog.benchmark import Report as Comparison, compare
 from .dialog.cache import Answers
 from .dialog.context import Sources
+from .dialog.memories import Memories, Recollections
 from .dialog.mind import LanguageModels, Mind
 from .dialog.policy import Policy
+from .dialog.telling import Telling
 from .house import House
 from .options import Options, async_change, async_follow
 from .provider_entries import ProviderEntry, providers_of
@@ -81,6 +83,13 @@ class Brain:
             ),
         )
         self.agents = Agents()
+        self.memories: Memories | None = None
+
+    def keep_memories(self, memories: Memories) -> None:
+        """Gives everybody who asks for memories these."""
+        self.memories = memories
+        self.mind.telling = Telling(memories)
+        self.mind.sources = replace(self.mind.sources, memories=Recollections(memories))
 
     @classmethod
     async def open(cls, hass: HomeAssistant, entry: ConfigEntry) -> Brain:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from .context import Memory as Recalled
 
@@ -23,7 +22,7 @@ class Kept(Protocol):
     """One memory; `owner` is who told it."""
 
     @property
-    def id(self) -> Any:
+    def id(self) -> int:
         """Its name in the store."""
 
     @property
@@ -43,8 +42,8 @@ class Kept(Protocol):
         """`fact`, or how else it came here."""
 
     @property
-    def at(self) -> float | datetime:
-        """When it was told; a number is seconds since 1970."""
+    def at(self) -> float:
+        """When it was told, in seconds since 1970."""
 
     @property
     def language(self) -> str | None:
@@ -60,7 +59,7 @@ class Match(Protocol):
 
     @property
     def similarity(self) -> float:
-        """How near it is to the question (1: the same)."""
+        """How near it is to the question (1: the same, 0: only words tell)."""
 
     @property
     def how(self) -> frozenset[str]:
@@ -87,13 +86,13 @@ class Memories(Protocol):
     ) -> Sequence[Match]:
         """The nearest first."""
 
-    async def forget(self, memory_id: Any, *, speaker: str) -> bool:
+    async def forget(self, memory_id: int, *, speaker: str) -> bool:
         """Whether there was such a memory of this speaker; it is gone now."""
 
     async def forget_all_of(self, speaker: str) -> int:
         """Forgets all that a speaker has told; returns how many there were."""
 
-    async def page(self, *, speaker: str | None, limit: int, before: Any = None) -> Sequence[Kept]:
+    async def page(self, *, speaker: str | None, limit: int, before: int | None = None) -> Sequence[Kept]:
         """The newest first, from the one after `before` on."""
 
 

@@ -64,7 +64,7 @@ class Forget:
     """What a yes has forgotten: a memory of this owner, or all of theirs."""
 
     owner: str
-    memory_id: Any = None
+    memory_id: int = 0
     everything: bool = False
 
 
@@ -213,7 +213,7 @@ class Telling:
         question = Question(Kind.CONFIRM, teller.language, sensitive=True, agreed=agreed)
         return Answer(say(Say.ASK_FORGET_ALL, teller.language), tier=TIER, intent="forget", question=question)
 
-    async def _forget(self, memory_id: Any, owner: str, teller: Teller) -> Answer[Any]:
+    async def _forget(self, memory_id: int, owner: str, teller: Teller) -> Answer[Any]:
         gone = await self._within(WRITE_LIMIT_S, lambda: self._memories.forget(memory_id, speaker=owner))
         if teller.session is not None:
             self._last.pop(teller.session.id, None)

@@ -314,7 +314,7 @@ async def test_it_says_so_and_claims_nothing(room: Room, failure: Exception) -> 
         assert "disk" not in answer.error
     for text in ("what is my code", "what do you know about the code"):
         assert await room.hears(text) is None
-    said = await room.telling.forget(Forget("anna", "m1"), room.teller("anna", "en"))
+    said = await room.telling.forget(Forget("anna", 1), room.teller("anna", "en"))
     assert said.speech == say(Say.AWAY, "en")
 
 
