@@ -97,9 +97,11 @@ async def a_family(folder: Path) -> AsyncIterator[Family]:
         models=LanguageModels(Chain([model], lambda _: None), ("cloud_fast",)),
         telling=Telling(memories),
     )
-    yield Family(mind, home, model, memories)
-    await sessions.close()
-    await database.close()
+    try:
+        yield Family(mind, home, model, memories)
+    finally:
+        await sessions.close()
+        await database.close()
 
 
 @pytest.fixture
@@ -267,6 +269,7 @@ STEPS = st.one_of(
 SECRET = re.compile(r"(anna|ben)secret\d+")
 
 
+@pytest.mark.faults
 @settings(max_examples=80)
 @given(
     st.lists(
