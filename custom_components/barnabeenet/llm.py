@@ -25,6 +25,7 @@ from .dialog.memories import TEXT_MAX_CHARS, VISIBILITIES, Kept, Memories
 from .dialog.own_words import are_own_words
 from .dialog.quote import clean, quote, unquote
 from .state.errors import StateError
+from .telemetry import trace
 from .who import speaker_of_llm
 
 # How long a person may take for their yes.
@@ -120,8 +121,13 @@ class RememberTool(_MemoryTool):
         # Our own agent asks its policy, which knows more.
         if llm_context.platform != DOMAIN and said is not None and not are_own_words(text, said, llm_context.language):
             raise _Refused("The person has not said this. Remember only what they said, in their own words.")
+        turn = trace.pending()
         kept = await memories.remember(
-            text, speaker=owner, visibility=arguments["visibility"], language=llm_context.language
+            text,
+            speaker=owner,
+            visibility=arguments["visibility"],
+            source=turn.trace_id if turn is not None else None,
+            language=llm_context.language,
         )
         return {"remembered": quote(kept.text, max_chars=TEXT_MAX_CHARS)}
 

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from ..state.errors import StateError
 from ..state.session_types import Session
+from .cues import kinds_in, tokens
 from .follow_up import Kind, Option, Question
 from .follow_up_words import base_of
 from .local import Answer
@@ -44,6 +45,8 @@ _TOLD_MAX: Final = 3
 _SPOKEN_MAX_CHARS: Final = 240
 _OPTION_MAX_CHARS: Final = 80
 _PREFIX_MIN_CHARS: Final = 4
+_NAMED_MIN_WORDS: Final = 2
+_OTHERS_MAY_ANSWER: Final = frozenset({Form.KNOW, Form.MINE, Form.WHAT})
 _ENDS: Final = " .,;:!?…"
 
 ValueT = TypeVar("ValueT")
@@ -96,7 +99,7 @@ class Telling:
         try:
             return await self._grant(wish, teller)
         except _Away as error:
-            if wish.form in {Form.KNOW, Form.MINE}:
+            if wish.form in _OTHERS_MAY_ANSWER:
                 return None
             return _answer(Say.AWAY, teller, wish.form.value, error=str(error))
 
@@ -116,7 +119,7 @@ class Telling:
         match wish.form:
             case Form.REMEMBER:
                 return await self._remember(wish, teller)
-            case Form.ASK | Form.KNOW | Form.MINE:
+            case Form.ASK | Form.KNOW | Form.MINE | Form.WHAT:
                 return await self._recall(wish, teller)
             case Form.FORGET:
                 return await self._ask_to_forget(wish, teller)
@@ -150,12 +153,14 @@ class Telling:
     # Recall
 
     async def _recall(self, wish: Wish, teller: Teller) -> Answer[Any] | None:
+        if wish.form is Form.WHAT and _is_of_the_home(wish.words, teller.language):
+            return None
         if is_about_me(wish.words, teller.language):
             found = await self._newest(teller)
         else:
             found = await self._found(wish, teller)
-        if wish.form is Form.MINE:
-            found = [each for each in found if _answers(each, wish.words, teller)][:1]
+        if wish.form in {Form.MINE, Form.WHAT}:
+            found = [each for each in found if _answers(each, wish, teller)][:1]
         if not found:
             if wish.form is not Form.ASK:
                 return None
@@ -243,22 +248,31 @@ def _may_hear(memory: Kept, speaker: str | None) -> bool:
     return memory.visibility == "family" or (speaker is not None and memory.owner == speaker)
 
 
-def _is_about(found: Match, topic: frozenset[str]) -> bool:
+def _is_about(found: Match, topic: Sequence[str]) -> bool:
     """Whether a memory shares a word with the topic, or means the same."""
     words = telling_words(found.memory.text, found.memory.language)
     return found.similarity >= MIN_SIMILARITY or any(_is_in(each, words) for each in topic)
 
 
-def _answers(memory: Kept, topic: str, teller: Teller) -> bool:
-    """Whether a memory says what something of the speaker's own is: it names all of it, and says more."""
-    if memory.owner != teller.speaker and not speaks_of_nobody(memory.text, memory.language or teller.language):
+def _answers(memory: Kept, wish: Wish, teller: Teller) -> bool:
+    """Whether a memory says what something is: it names all of it, and says more.
+
+    What is not the speaker's own it has to name first: "the wifi password is ...".
+    """
+    language = memory.language or teller.language
+    if memory.owner != teller.speaker and not speaks_of_nobody(memory.text, language):
         return False
-    asked = telling_words(topic, teller.language)
-    words = telling_words(memory.text, memory.language or teller.language)
-    return len(words) > len(asked) and all(_is_in(each, words) for each in asked)
+    asked, words = telling_words(wish.words, teller.language), telling_words(memory.text, language)
+    first = words if wish.form is Form.MINE else words[: len(asked)]
+    return len(words) > len(asked) and all(_is_in(each, first) for each in asked)
 
 
-def _is_in(word: str, words: frozenset[str]) -> bool:
+def _is_of_the_home(topic: str, language: str) -> bool:
+    """Whether the home knows better, or the topic says too little to tell a memory by."""
+    return len(telling_words(topic, language)) < _NAMED_MIN_WORDS or bool(kinds_in(tokens(topic), language))
+
+
+def _is_in(word: str, words: Sequence[str]) -> bool:
     """Whether the word, or one that it begins or that begins with it ("bike", "bikes"), is among them."""
     if word in words:
         return True

@@ -31,6 +31,8 @@ class Form(Enum):
     """What is known; not only from what was told."""
     MINE = "mine"
     """Something of the speaker's own."""
+    WHAT = "what"
+    """Anything that has a name; a memory may know it by chance."""
 
 
 class Wish(NamedTuple):
@@ -85,7 +87,7 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
         firsts=r"remember|memori|keep in|make a note|note|don't forget|do not forget|never forget|every|the (?:whole |entire )?family|forget|what|who|where|when|which|do you|can you|you |remind|tell me",
         forms={
             Form.REMEMBER: (
-                rf"(?:remember|memori[sz]e|keep in mind|make a note|note){_EN_ALL},?(?: that|:) {_EN_NO}(?P<text>\S+ .+)",
+                rf"(?:remember|memori[sz]e|keep in mind|make a note|note){_EN_ALL},?(?: that| this[,:]|:) {_EN_NO}(?P<text>\S+ .+)",
                 rf"(?:remember|memori[sz]e|keep in mind){_EN_ALL},? {_EN_NO}(?P<text>\S+ \S+ \S.*)",
                 rf"(?:don't|do not|never) forget{_EN_ALL},?(?: that|:)? {_EN_NO}(?P<text>\S+ \S+ \S.*)",
                 (
@@ -125,6 +127,7 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
                 rf"{_EN_WHICH}(?:'s| is| are| was| were) (?P<topic>(?:my|our) .+)",
                 rf"(?:tell me|do you know) {_EN_WHICH} (?P<topic>(?:my|our) .+)",
             ),
+            Form.WHAT: (rf"{_EN_WHICH}(?:'s| is| are| was| were) (?P<topic>(?:the|\w+'s) .+)",),
         },
         about_me="me|myself|us",
         empty="i me my you your we us our is are was were be been the a an of in on at to for with from about "
@@ -135,7 +138,7 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
         firsts=r"merk|notier|denk|erinner|behalt|vergiss|alle |die (?:ganze )?familie|was|wer|wo|wann|wie|wei|kannst|sag mir",
         forms={
             Form.REMEMBER: (
-                rf"(?:merke?|notiere?) dir(?: bitte)?{_DE_ALL}(?: bitte)?[,:]? (?P<text>(?!das$|es$|dies$)\S+ \S+ \S.*)",
+                rf"(?:merke?|notiere?) dir(?: bitte)?{_DE_ALL}(?: bitte)?(?: das[,:]|[,:])? (?P<text>(?!das$|es$|dies$)\S+ \S+ \S.*)",
                 rf"(?:denke? daran|erinnere? dich(?: daran)?|behalte?){_DE_ALL}(?: bitte)?,? (?P<text>dass \S+ .+)",
                 rf"vergiss nicht{_DE_ALL}(?: bitte)?[,:]? (?P<text>(?!zu )(?!.* zu \w+$)\S+ \S+ \S.*)",
                 r"(?P<everyone>alle|die (?:ganze )?familie) (?:sollen|soll|müssen|muss) wissen,? (?P<text>dass \S+ .+)",
@@ -167,6 +170,12 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
                     rf"(?P<topic>{_DE_OWN})"
                 ),
                 rf"(?:sag mir|wei(?:ß|ss)t du),? (?:was|wer|wo|wann|wie) (?P<topic>{_DE_OWN})",
+            ),
+            Form.WHAT: (
+                (
+                    r"(?:was|wer|wo|wann|wie) (?:ist|sind|war|lautet|lauten|heißt|heißen|liegt|liegen|steht|stehen) "
+                    r"(?P<topic>(?:der|die|das|\w+s) .+)"
+                ),
             ),
         },
         about_me="mich|mir|uns",
@@ -216,6 +225,12 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
                     rf"|qui est|c'est quoi|comment s'appelle(?:nt)?) (?P<topic>{_FR_OWN})"
                 ),
             ),
+            Form.WHAT: (
+                (
+                    r"(?:quel(?:le)?s? (?:est|sont|était)|o[uù] (?:est|sont|se trouve|se trouvent)|quand (?:est|sont)"
+                    r"|qui est|c'est quoi|comment s'appelle(?:nt)?) (?P<topic>(?:le |la |les |l').+)"
+                ),
+            ),
         },
         about_me="moi|nous",
         empty="je j moi mon ma mes tu ton ta tes vous votre vos nous notre nos est sont etait le la les l un "
@@ -228,7 +243,7 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
             Form.REMEMBER: (
                 (
                     r"(?:recuerd[ae]|recordar|acu[ée]rdate(?: de)?|no (?:te )?olvides(?: de)?|memoriza|memorizar"
-                    rf"|ten en cuenta){_ES_ALL}(?: que|:) (?P<text>(?!eso$|esto$)\S+ .+)"
+                    rf"|ten en cuenta){_ES_ALL}(?: que|(?: esto)?[,:]) (?P<text>(?!eso$|esto$)\S+ .+)"
                 ),
                 rf"(?:recuerda|memoriza){_ES_ALL} (?P<text>(?:mi|mis|nuestr[oa]s?) \S+ \S.*)",
                 r"(?P<everyone>todos|(?:toda )?la familia) (?:deben?|tienen? que) saber que (?P<text>\S+ .+)",
@@ -256,6 +271,12 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
                     rf"|c[óo]mo se llaman?) (?P<topic>{_ES_OWN})"
                 ),
             ),
+            Form.WHAT: (
+                (
+                    r"(?:cu[áa]l(?:es)? (?:es|son|era)|d[óo]nde est[áa]n?|cu[áa]ndo (?:es|son)|qui[ée]n es"
+                    r"|c[óo]mo se llaman?) (?P<topic>(?:el|la|los|las) .+)"
+                ),
+            ),
         },
         about_me="mí|mi|nosotros",
         empty="yo me mi mis tu tus nosotros nuestro nuestra nuestros nuestras es son esta estan era el la los "
@@ -266,7 +287,7 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
         firsts=r"onth|vergeet|denk|herinner|iedereen|het|de |dat|wat|weet|wie|waar|wanneer|hoe",
         forms={
             Form.REMEMBER: (
-                rf"onthoud?{_NL_ALL}(?: alsjeblieft)?[,:]? (?P<text>(?!dat$|dit$|het$)\S+ \S+ \S.*)",
+                rf"onthoud?{_NL_ALL}(?: alsjeblieft)?(?: dit[,:]|[,:])? (?P<text>(?!dat$|dit$|het$)\S+ \S+ \S.*)",
                 rf"(?:vergeet niet|denk er(?: ?aan|aan)|herinner je){_NL_ALL}(?: alsjeblieft)?,? (?P<text>dat \S+ .+)",
                 r"(?P<everyone>iedereen|(?:het|de) (?:hele )?(?:gezin|familie)) moet weten,? (?P<text>dat \S+ .+)",
                 rf"(?P<text>dat \S+ .+) onthouden{_NL_ALL}",
@@ -303,6 +324,12 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
                     rf"(?P<topic>{_NL_OWN})"
                 ),
             ),
+            Form.WHAT: (
+                (
+                    r"(?:wat|wie|waar|wanneer|hoe) (?:is|zijn|was|heet|heten|staat|staan|ligt|liggen) "
+                    r"(?P<topic>(?:de|het|\w+s) .+)"
+                ),
+            ),
         },
         about_me="mij|me|ons",
         empty="ik mij me mijn m n je jij jouw we wij ons onze is zijn was heet staat ligt de het een en of in "
@@ -335,10 +362,10 @@ def is_about_me(topic: str, language: str | None) -> bool:
     return topic.casefold() in GRAMMARS[base_of(language)].about_me.split("|")
 
 
-def telling_words(topic: str, language: str | None) -> frozenset[str]:
-    """The folded words of a topic or a text that say what it is about; all of them when none does."""
-    words = frozenset(tokens(topic))
-    return words - word_set(GRAMMARS[base_of(language)].empty) or words
+def telling_words(text: str, language: str | None) -> tuple[str, ...]:
+    """The folded words of a topic or a text that say what it is about, in their order; all of them when none does."""
+    words, empty = tuple(dict.fromkeys(tokens(text))), word_set(GRAMMARS[base_of(language)].empty)
+    return tuple(word for word in words if word not in empty) or words
 
 
 def _plain(text: str) -> str:

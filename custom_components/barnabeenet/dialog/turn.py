@@ -315,7 +315,7 @@ class _Turn(Generic[ResponseT]):
 
 def _stands_alone(wish: Wish | None) -> bool:
     """Whether a wish is no answer to a question; "forget that" may be one."""
-    return wish is not None and wish.form is not Form.FORGET_THAT
+    return wish is not None and wish.form not in {Form.FORGET_THAT, Form.WHAT}
 
 
 def _is_apart(spoken: str, sentence: str) -> bool:

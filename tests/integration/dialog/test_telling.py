@@ -150,6 +150,31 @@ async def test_what_no_memory_answers_is_left_to_others(room: Room, asked: str) 
     assert await room.says(asked) is None
 
 
+@pytest.mark.parametrize(
+    ("told", "asked", "answer"),
+    [
+        ("the wifi password is banana", "what is the wifi password", "The wifi password is banana."),
+        ("my bike code is 4711", "what is the code of my bike", "Your bike code is 4711."),
+        ("the birthday of Anna is in May", "when is Anna's birthday", "The birthday of Anna is in May."),
+        ("the bins go out on Tuesday and the wifi password is banana", "what is the wifi password", None),
+        ("the weather station is on the roof", "what is the weather station", None),
+        ("the temperature I like is 21", "what is the temperature", None),
+        ("the wifi password", "what is the wifi password", None),
+    ],
+)
+async def test_what_has_a_name_is_answered_by_the_memory_that_begins_with_it(
+    room: Room, told: str, asked: str, answer: str | None
+) -> None:
+    await room.says(f"remember that {told}")
+    assert await room.says(asked) == answer
+
+
+async def test_a_question_about_the_home_does_not_reach_the_memories(room: Room) -> None:
+    for text in ("what is the weather like", "where is the vacuum", "what is the temperature in the kitchen"):
+        assert await room.says(text) is None
+    assert room.memories.asked == []
+
+
 async def test_a_memory_that_only_repeats_the_question_is_no_answer(room: Room) -> None:
     await room.says("remember that my bike code: our")
     assert await room.says("what is my bike code") is None
