@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from .context import Memory as Recalled
+from .telling_grammar import telling_words
 
 Visibility = Literal["owner", "family"]
 VISIBILITIES: Final[tuple[Visibility, ...]] = ("owner", "family")
 
 # As people speak: longer than a turn may be, a text is no memory.
 TEXT_MAX_CHARS: Final = 1_000
+SHARED_MIN_WORDS: Final = 2
 
 
 class Kept(Protocol):
@@ -103,6 +105,14 @@ class Recollections:
     memories: Memories
 
     async def recall(self, text: str, *, speaker: str | None, limit: int, min_similarity: float) -> Sequence[Recalled]:
-        """Those that are near enough."""
+        """Those that are near enough; where only words tell, by the words that they share."""
         found = await self.memories.recall(text, speaker=speaker, limit=limit)
-        return [Recalled(each.memory.text, each.similarity) for each in found if each.similarity >= min_similarity]
+        near = [Recalled(each.memory.text, each.similarity or shared(text, each.memory)) for each in found]
+        return [each for each in near if each.similarity >= min_similarity]
+
+
+def shared(text: str, memory: Kept) -> float:
+    """How much of what they say the text and a memory have in common, from 0 to 1; one word alone is chance."""
+    asked, told = (frozenset(telling_words(each, memory.language)) for each in (text, memory.text))
+    common = len(asked & told)
+    return common / min(len(asked), len(told)) if common >= SHARED_MIN_WORDS else 0.0

@@ -131,7 +131,7 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
         },
         about_me="me|myself|us",
         empty="i me my you your we us our is are was were be been the a an of in on at to for with from about "
-        "and or that this do did does have has had s",
+        "and or that this do did does have has had s what who where when which how so please tell hey",
     ),
     "de": Grammar(
         leads="bitte|hey|ok|okay|also|und|barnabee|kannst du|könntest du",
@@ -181,7 +181,7 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
         about_me="mich|mir|uns",
         empty="ich mich mir mein meine meinen meinem meiner meines du dein wir uns unser unsere unseren ist "
         "sind war heisst lautet liegt steht der die das den dem des ein eine einen einem einer und oder "
-        "in im am an auf zu zum zur fur mit von vom uber dass habe hat",
+        "in im am an auf zu zum zur fur mit von vom uber dass habe hat was wer wo wann wie welche welcher welches bitte denn",
     ),
     "fr": Grammar(
         leads="s'il te plaît|s'il te plait|s'il vous plaît|s'il vous plait|hé|ok|alors|et|barnabee|peux-tu|pouvez-vous",
@@ -234,7 +234,7 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
         },
         about_me="moi|nous",
         empty="je j moi mon ma mes tu ton ta tes vous votre vos nous notre nos est sont etait le la les l un "
-        "une des du de d et ou a au aux en sur pour avec que qu s",
+        "une des du de d et ou a au aux en sur pour avec que qu s quel quelle quels quelles qui quand comment c ce",
     ),
     "es": Grammar(
         leads="por favor|oye|ok|vale|y|barnabee|puedes|podrías",
@@ -280,7 +280,7 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
         },
         about_me="mí|mi|nosotros",
         empty="yo me mi mis tu tus nosotros nuestro nuestra nuestros nuestras es son esta estan era el la los "
-        "las un una de del y o a al en para con que se",
+        "las un una de del y o a al en para con que se que cual cuales quien donde cuando como por favor",
     ),
     "nl": Grammar(
         leads="alsjeblieft|hé|hey|ok|oké|en|barnabee|kun je|kan je|wil je",
@@ -333,7 +333,7 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
         },
         about_me="mij|me|ons",
         empty="ik mij me mijn m n je jij jouw we wij ons onze is zijn was heet staat ligt de het een en of in "
-        "op van aan voor met over dat die er heb heeft",
+        "op van aan voor met over dat die er heb heeft wat wie waar wanneer hoe welke alsjeblieft nou",
     ),
 }
 
