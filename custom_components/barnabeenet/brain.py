@@ -21,8 +21,11 @@ from .database_keeper import DatabaseKeeper, async_keeper
 from .dialog.benchmark import Report as Comparison, compare
 from .dialog.cache import Answers
 from .dialog.context import Sources
+from .dialog.extract import Extraction
+from .dialog.memories import Memories, Recollections
 from .dialog.mind import LanguageModels, Mind
 from .dialog.policy import Policy
+from .dialog.telling import Telling
 from .house import House
 from .identity import Household
 from .options import Options, async_change, async_follow
@@ -53,6 +56,7 @@ from .state.session_types import Options as SessionOptions
 from .state.sessions import Sessions
 from .state.voices import Voices
 from .telemetry.agents import Agents
+from .telemetry.trace import VoiceContext
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -83,6 +87,15 @@ class Brain:
             ),
         )
         self.agents = Agents()
+        self.memories: Memories | None = None
+        self._extraction: Extraction | None = None
+
+    def keep_memories(self, memories: Memories) -> None:
+        """Gives everybody who asks for memories these."""
+        self.memories = memories
+        self.mind.telling = Telling(memories)
+        self.mind.sources = replace(self.mind.sources, memories=Recollections(memories))
+        self._extraction = Extraction(memories, lambda: self.mind.models, self.mind.budget)
 
     @classmethod
     async def open(cls, hass: HomeAssistant, entry: ConfigEntry) -> Brain:
@@ -104,6 +117,7 @@ class Brain:
         self.house.start()
         self._entry.async_on_unload(self._state.purse.budget.subscribe(self._tell_of_budget))
         self._entry.async_on_unload(self._entry.runtime_data.turns.subscribe(self.agents.take))
+        self._entry.async_on_unload(self._entry.runtime_data.turns.subscribe(self._extract))
         self._entry.async_on_unload(lambda: async_forget(self._hass, self._entry))
         self._tell_of_budget()
 
@@ -192,6 +206,14 @@ class Brain:
         self._prices = prices
         chain = Chain(opened, self._paid, prices=prices, objection=self._objection)
         self._models = LanguageModels(chain, tiers) if opened else None
+
+    @callback
+    def _extract(self, turn: VoiceContext) -> None:
+        """Where the home wants it, takes lasting facts out of what was told to a model."""
+        extraction = self._extraction
+        if extraction is None or not Options.from_entry(self._entry).extract_memories or not extraction.wants(turn):
+            return
+        self._entry.async_create_background_task(self._hass, extraction.extract(turn), "barnabeenet extraction")
 
     @callback
     def _tell_of(self, call: Call) -> None:

@@ -46,6 +46,7 @@ class Options:
     ask_language_model: bool = True
     local_only: bool = False
     confirm_sensitive: bool = True
+    extract_memories: bool = False
     reply_style: ReplyStyle = "friendly"
     per_minute: int = 30
     per_hour: int = 300

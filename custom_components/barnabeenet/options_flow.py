@@ -179,6 +179,7 @@ _SCHEMA: Final = probatio.Schema(
         probatio.Required("ask_language_model", default=Options.ask_language_model): bool,
         probatio.Required("local_only", default=Options.local_only): bool,
         probatio.Required("confirm_sensitive", default=Options.confirm_sensitive): bool,
+        probatio.Required("extract_memories", default=Options.extract_memories): bool,
         probatio.Required("reply_style", default=Options.reply_style): _STYLES,
         **{probatio.Required(name): _section(name) for name in _SECTIONS},
     }

@@ -34,6 +34,7 @@ FORM: dict[str, Any] = {
     "ask_language_model": True,
     "local_only": False,
     "confirm_sensitive": True,
+    "extract_memories": False,
     "reply_style": "friendly",
     "limits": {"per_minute": 30, "per_hour": 300, "sessions_max": 4},
     "money": {"daily_usd": 1.0, "monthly_usd": 25.0, "cloud_fast_daily_usd": 0.3, "cloud_powerful_daily_usd": 0.5},

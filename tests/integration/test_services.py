@@ -271,7 +271,7 @@ def test_every_action_and_field_has_its_texts_icon_and_selector(root: Path) -> N
         for f in s["fields"].values()
         if "select" in f["selector"]
     }
-    assert selectors == {"report_period", "report_format"}
+    assert selectors == {"report_period", "report_format", "visibility"}
 
 
 async def test_the_described_actions_are_those_that_are_there(home: HomeAssistant, loaded: MockConfigEntry) -> None:

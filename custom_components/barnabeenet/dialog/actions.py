@@ -43,6 +43,7 @@ _READS: Final = frozenset(
         "HassTimerStatus",
         "get_events",
         "get_items",
+        "recall",
         "search_media",
     }
 )
@@ -88,7 +89,9 @@ VERBS: Final[Mapping[str, str]] = {
     "HassVacuumCleanArea": "on",
     "HassVacuumReturnToBase": "off",
     "HassVacuumStart": "on",
+    "forget": "forget",
     "play_media": "play",
+    "remember": "remember",
 }
 ALLOWED: Final = _READS | frozenset(VERBS)
 # Home Assistant's intents may be offered by any integration; these names are only to be trusted in their own.
@@ -97,7 +100,10 @@ _OFFERED_BY: Final[Mapping[str, str]] = {
     "GetLiveContext": "homeassistant",
     "get_events": "calendar",
     "get_items": "todo",
+    "forget": "barnabeenet",
     "play_media": "media_player",
+    "recall": "barnabeenet",
+    "remember": "barnabeenet",
     "search_media": "media_player",
 }
 # Offered by their prefix: a script of the home is a tool of its own.
@@ -131,7 +137,12 @@ _EFFECTS: Final[Mapping[tuple[str, str], str]] = {
     ("on", "script"): "run",
 }
 _TARGETS: Final = ("name", "area", "floor", "domain", "device_class")
-_WITHOUT_TARGET: Final = frozenset({"say", "timer"})
+_WITHOUT_TARGET: Final = {
+    "forget": Gravity.SENSITIVE,
+    "remember": Gravity.ORDINARY,
+    "say": Gravity.ORDINARY,
+    "timer": Gravity.ORDINARY,
+}
 _SENSITIVE_DOMAINS: Final = frozenset(
     {
         "alarm_control_panel",
@@ -225,7 +236,7 @@ def understand(name: str, arguments: Mapping[str, Any], things: Things, harmless
     domains = _domains(base, arguments)
     area = _text(arguments.get("area"))
     if verb in _WITHOUT_TARGET:
-        return Action(base, verb, Gravity.ORDINARY, domains=domains, area=area)
+        return Action(base, verb, _WITHOUT_TARGET[verb], domains=domains, area=area)
     reached = _reached(arguments, area, domains, things)
     gravity = max((gravity_of(verb, thing, harmless) for thing in reached), default=_gravity_unknown(domains))
     targeted = any(arguments.get(each) for each in _TARGETS)

@@ -48,7 +48,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Answered:
-    """True for a confirmation, the option's `choice`, a number, a code's digits, or the words of an open answer.
+    """What the question has for a yes (True), the option's `choice`, a number, a code's digits, or an open answer's words.
 
     `awaited` is the question's.
     """
@@ -84,10 +84,10 @@ Understand = Callable[[str], Answered | Cancelled | None]
 
 @dataclass(frozen=True)
 class Question:
-    """What was asked. `sensitive`: only the very voice that was asked may answer, and only with a plain yes.
+    """What was asked; a yes gives back `agreed`.
 
-    `awaited` is what is done after the answer. Where that needs a code or a phone, a voice that is not known may answer,
-    too: they tell who it is.
+    `sensitive`: only the very voice that was asked may answer, and only with a plain yes. `awaited` is what is done after
+    the answer. Where that needs a code or a phone, a voice that is not known may answer, too: they tell who it is.
     """
 
     kind: Kind
@@ -95,6 +95,7 @@ class Question:
     options: tuple[Option, ...] = ()
     sensitive: bool = False
     understand: Understand | None = None
+    agreed: Any = True
     awaited: Awaited | None = None
 
     @property
@@ -128,7 +129,7 @@ class Question:
             return Answered(text) if plain_word else _cancelled(spoken)
         if self.kind is Kind.CONFIRM:
             agreed = self._is_said(spoken) and spoken.yes and not (spoken.no or spoken.cancel or spoken.places)
-            return Answered(choice=True) if agreed else _cancelled(spoken)
+            return Answered(self.agreed) if agreed else _cancelled(spoken)
         if self.kind is Kind.NUMBER:
             given = len(spoken.numbers) == 1 and not spoken.rest
             return Answered(spoken.numbers[0]) if given else _cancelled(spoken)

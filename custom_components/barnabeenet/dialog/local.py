@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -60,14 +60,25 @@ class Memory(Protocol):
         """Keeps them in place of what was there."""
 
 
+Attempt = Callable[[], Awaitable[Answer[ResponseT] | None]]
+
+
 async def answer_locally(
-    agent: LocalAgent[ResponseT], context: VoiceContext, *, is_worth_a_rescue: bool = True
+    agent: LocalAgent[ResponseT],
+    context: VoiceContext,
+    *,
+    is_worth_a_rescue: bool = True,
+    memory: Attempt[ResponseT] | None = None,
 ) -> Answer[ResponseT] | None:
     """Strictly first, so that a sentence that is understood is never second-guessed; None when nothing helps.
 
-    The rescue is the last: where it has to find out what was wrong, a large home takes a second.
+    Then `memory`, for a sentence about what was told: a near miss would hear the door in "remember the door code". The
+    rescue is the last: where it has to find out what was wrong, a large home takes a second.
     """
-    tries = [("strict", agent.strict), ("several", agent.several), ("near_miss", agent.near_miss)]
+    tries: list[tuple[str, Attempt[ResponseT]]] = [("strict", agent.strict)]
+    if memory is not None:
+        tries.append(("memory", memory))
+    tries += [("several", agent.several), ("near_miss", agent.near_miss)]
     if is_worth_a_rescue:
         tries.append(("rescue", agent.rescue))
     for name, attempt in tries:

@@ -17,6 +17,7 @@ from .follow_up import FollowUps
 from .interaction import Models
 from .policy import Policy
 from .second_factor import Codes
+from .telling import Telling
 from .validate import ReplyCounts
 
 # "Turn them off" means what was done a moment ago, not yesterday's lamp.
@@ -86,7 +87,10 @@ class LastCommand:
 
 @dataclass
 class Mind:
-    """What a turn works with; `models` is None in a home that has none or does not want them asked."""
+    """What a turn works with.
+
+    `models` is None in a home that has none or does not want them asked, `telling` in one that remembers nothing.
+    """
 
     limiter: RateLimiter
     sessions: Sessions
@@ -94,6 +98,7 @@ class Mind:
     policy: Policy
     sources: Sources
     models: LanguageModels | None = None
+    telling: Telling | None = None
     follow_ups: FollowUps = field(default_factory=FollowUps)
     commands: LastCommands = field(default_factory=LastCommands)
     counts: ReplyCounts = field(default_factory=ReplyCounts)

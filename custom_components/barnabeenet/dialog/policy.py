@@ -16,6 +16,7 @@ from typing import Any, Final
 from ..providers.base import ToolCall
 from .actions import Action, Gravity, is_offered, opens_home, understand, understand_intent
 from .cues import stop_words, tokens
+from .own_words import are_own_words
 from .quote import NAME_MAX_CHARS, clean, unquote
 from .second_factor import Household, NoHousehold, Permission
 from .things import Mentions, Thing, Things
@@ -25,9 +26,11 @@ CONFIRM_WITHIN_S: Final = 30.0
 _PENDING_MAX: Final = 64
 _ARGUMENTS_MAX_CHARS: Final = 4_000
 _NAMED_MAX: Final = 3
+_MEMORY_MAX_CHARS: Final = 240
 _EARLIER_MAX: Final = 2
 # These reach no thing of the home by its name, or a list that Home Assistant finds by itself.
 _UNTARGETED: Final = frozenset({"add", "remove", "say", "timer"})
+_MEMORY: Final = frozenset({"forget", "remember"})
 # The arguments that are words of the speaker's own, to be found in what they said.
 _SAID_ARGUMENTS: Final = {"add": ("item",), "remove": ("item",), "say": ("message",), "play": ("search_query",)}
 
@@ -99,6 +102,8 @@ class Policy:
             return Refuse("The arguments are too long.")
         call = ToolCall(call.id, call.name, unquote(call.arguments))
         action = understand(call.name, call.arguments, self.things, self.harmless)
+        if action.verb in _MEMORY:
+            return _decide_memory(action, call, spoken)
         return Allow(call) if action.gravity is Gravity.READS else self._decide_change(action, call, spoken)
 
     def _decide_change(self, action: Action, call: ToolCall, spoken: Spoken) -> Decision:
@@ -216,6 +221,25 @@ class Confirmations:
         if confirm.sensitive and (spoken.speaker is None or spoken.speaker != speaker):
             return None
         return confirm.call
+
+
+def _decide_memory(action: Action, call: ToolCall, spoken: Spoken) -> Decision:
+    """What is kept are the speaker's own words; what is theirs is forgotten after a yes of theirs."""
+    if spoken.speaker is None:
+        return Refuse("Things are kept for people whom the home knows, and the speaker is not known.")
+    text = str(call.arguments.get("text", ""))
+    said = (*spoken.earlier[-_EARLIER_MAX:], spoken.text)
+    asked_for = asks_for(action.verb, tokens(spoken.text), spoken.language)
+    if action.verb == "forget":
+        if asked_for is False:
+            return Refuse("The person has not asked for this in plain words.")
+    elif not are_own_words(text, said, spoken.language):
+        return Refuse("The person has not said this. Remember only what they said, in their own words.")
+    elif asked_for:
+        return Allow(call)
+    return Confirm(
+        question_for(action.verb, clean(text, max_chars=_MEMORY_MAX_CHARS), spoken.language), call, sensitive=True
+    )
 
 
 def _names_another(thing: Thing, named: frozenset[str]) -> bool:

@@ -18,7 +18,7 @@ from .agreement import Agreement
 from .context import Heard, gather
 from .follow_up import Answered, AskAgain, Cancelled, Kind, NotAnAnswer, Question
 from .interaction import Interaction, Tools
-from .local import HELD, Answer, Hold, LocalAgent, Memory, answer_locally
+from .local import HELD, Answer, Attempt, Hold, LocalAgent, Memory, answer_locally
 from .mind import LanguageModels, Mind
 from .policy import Spoken
 from .prompt import build
@@ -27,6 +27,8 @@ from .reply import Reply, Said, refuse
 from .route import Route, route
 from .second_factor import HIDDEN, Awaited, Permission
 from .sentences import Phrase, say
+from .telling import Forget, Teller
+from .telling_grammar import Form, Wish, wish_of
 from .validate import ReplyCheck
 from .verbs import is_yes, may_command
 
@@ -58,7 +60,7 @@ class Here(Protocol[ResponseT]):
 
 async def take_turn(said: Said, here: Here[ResponseT], mind: Mind, context: VoiceContext) -> Reply[ResponseT]:
     """Always answers with something to say, in the speaker's language, and never raises."""
-    context.text, context.language = said.text, said.language
+    context.text, context.language, context.speaker = said.text, said.language, said.speaker
     try:
         return await _Turn(said, here, mind, context).reply()
     except Exception:  # whatever broke in one turn, the family gets an answer
@@ -84,7 +86,7 @@ class _Turn(Generic[ResponseT]):
         reply = await self._follow_up()
         if reply is None:
             reply = await self._locally(self.said.text)
-            if reply is None or (reply.answer.error is not None and reply.answer.tier != HELD):
+            if reply is None or (reply.answer.error is not None and reply.answer.tier not in {HELD, "memory"}):
                 reply = await self._ask_models(instead_of=reply)
         if reply.words is None:
             await self._keep(reply.answer.speech)
@@ -126,7 +128,7 @@ class _Turn(Generic[ResponseT]):
             said.speaker,
             said.text,
             language=said.language,
-            is_command=self.here.is_command,
+            is_command=self._is_command,
             conversation_id=said.conversation_id,
         )
         if secret and not (isinstance(outcome, NotAnAnswer) and await self.here.is_command(said.text)):
@@ -143,6 +145,8 @@ class _Turn(Generic[ResponseT]):
                 reply = await self._locally(rest)
             case Cancelled(text):
                 reply = Reply(Answer(text or say(Phrase.LEFT_ALONE, said.language), tier="instant"))
+            case Answered(Forget() as what) if mind.telling is not None:
+                reply = Reply(await mind.telling.forget(what, self._teller()))
             case Answered(choice, None):
                 # To an open question: the sentence stands for itself, in the context of the talk.
                 is_sentence = isinstance(choice, str) and choice != said.text
@@ -183,7 +187,9 @@ class _Turn(Generic[ResponseT]):
     async def _locally(self, text: str, *, is_agreed: bool = False) -> Reply[ResponseT] | None:
         memory = self.mind.commands.of(self.session.id if self.session else self.said.device_id)
         agent = self.here.agent(text, memory, None if is_agreed else self._hold)
-        answer = await answer_locally(agent, self.context, is_worth_a_rescue=self._is_worth_a_rescue(text))
+        answer = await answer_locally(
+            agent, self.context, is_worth_a_rescue=self._is_worth_a_rescue(text), memory=self._asks_memory(text)
+        )
         if answer is None:
             return None
         if answer.question is not None and self.session is not None:
@@ -210,6 +216,21 @@ class _Turn(Generic[ResponseT]):
         earlier = tuple(turn.said for turn in session.turns) if session else ()
         name = session.id if session else ""
         return Spoken(said.text, said.language, said.speaker, name, said.area, earlier, said.is_sure)
+
+    def _asks_memory(self, text: str) -> Attempt[ResponseT] | None:
+        """What answers a sentence about memories; None for every other one."""
+        telling, wish = self.mind.telling, wish_of(text, self.said.language)
+        if telling is None or wish is None:
+            return None
+        return lambda: telling.answer(wish, self._teller())
+
+    def _teller(self) -> Teller:
+        return Teller(self.said.speaker, self.said.language, self.session, self.context.trace_id)
+
+    async def _is_command(self, text: str) -> bool:
+        """Whether a sentence stands for itself while a question waits."""
+        wish = None if self.mind.telling is None else wish_of(text, self.said.language)
+        return _stands_alone(wish) or await self.here.is_command(text)
 
     def _is_worth_a_rescue(self, text: str) -> bool:
         """Whether a sentence that is no known one may still be a command; what is not of the home is for a model."""
@@ -327,6 +348,11 @@ _UNHEARD: Final[Mapping[Permission, Phrase]] = {
     Permission.NO: Phrase.MAY_NOT,
     Permission.UNSURE: Phrase.UNSURE_VOICE,
 }
+
+
+def _stands_alone(wish: Wish | None) -> bool:
+    """Whether a wish is no answer to a question; "forget that" may be one."""
+    return wish is not None and wish.form not in {Form.FORGET_THAT, Form.WHAT}
 
 
 def _is_apart(spoken: str, sentence: str) -> bool:

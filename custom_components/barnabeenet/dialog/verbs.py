@@ -100,6 +100,29 @@ _VERBS: Final[Mapping[str, Mapping[str, str]]] = {
         "toggle": "schakel wissel",
     },
 }
+# Apart from those: they are no commands to a home.
+_MEMORY_VERBS: Final[Mapping[str, Mapping[str, str]]] = {
+    "en": {
+        "remember": "remember keep mind note know save",
+        "forget": "forget delete remove erase",
+    },
+    "de": {
+        "remember": "merk merke merken behalte denk denke erinnere notiere",
+        "forget": "vergiss vergesse vergessen losche loschen",
+    },
+    "fr": {
+        "remember": "rappelle souviens retiens retenir memorise note",
+        "forget": "oublie oublier efface supprime",
+    },
+    "es": {
+        "remember": "recuerda recordar acuerdate memoriza apunta guarda",
+        "forget": "olvida olvidar borra elimina",
+    },
+    "nl": {
+        "remember": "onthoud onthouden bewaar noteer",
+        "forget": "vergeet vergeten wis verwijder",
+    },
+}
 # The first words of a sentence that wants to know and not to have done.
 _ASKS: Final[Mapping[str, str]] = {
     "en": "is are was were am what which who whose where when why how did does do has have had",
@@ -146,6 +169,8 @@ _QUESTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "unlock": "Shall I unlock {}?",
         "run": "Shall I start {}?",
         "set": "Shall I change {}?",
+        "remember": "Shall I remember this: {}?",
+        "forget": "Shall I forget this: {}?",
         "": "Shall I really do that: {}?",
     },
     "de": {
@@ -157,6 +182,8 @@ _QUESTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "unlock": "Soll ich {} aufschließen?",
         "run": "Soll ich {} starten?",
         "set": "Soll ich {} verstellen?",
+        "remember": "Soll ich mir das merken: {}?",
+        "forget": "Soll ich das vergessen: {}?",
         "": "Soll ich das wirklich tun: {}?",
     },
     "fr": {
@@ -168,6 +195,8 @@ _QUESTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "unlock": "Dois-je déverrouiller {} ?",
         "run": "Dois-je lancer {} ?",
         "set": "Dois-je régler {} ?",
+        "remember": "Dois-je retenir ceci : {} ?",
+        "forget": "Dois-je oublier ceci : {} ?",
         "": "Dois-je vraiment faire cela : {} ?",
     },
     "es": {
@@ -179,6 +208,8 @@ _QUESTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "unlock": "¿Desbloqueo {}?",
         "run": "¿Inicio {}?",
         "set": "¿Cambio {}?",
+        "remember": "¿Recuerdo esto: {}?",
+        "forget": "¿Olvido esto: {}?",
         "": "¿De verdad hago esto: {}?",
     },
     "nl": {
@@ -190,6 +221,8 @@ _QUESTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "unlock": "Zal ik {} van het slot doen?",
         "run": "Zal ik {} starten?",
         "set": "Zal ik {} aanpassen?",
+        "remember": "Zal ik dit onthouden: {}?",
+        "forget": "Zal ik dit vergeten: {}?",
         "": "Zal ik dat echt doen: {}?",
     },
 }
@@ -206,7 +239,7 @@ def asks_for(effect: str, words: Sequence[str], language: str | None) -> bool | 
         return None
     if not words or words[0] in _set(_ASKS, base) or _set(_NEGATES, base).intersection(words):
         return False
-    wanted = word_set(_VERBS[base].get(effect, ""))
+    wanted = word_set(_VERBS[base].get(effect) or _MEMORY_VERBS[base].get(effect, ""))
     if wanted.intersection(words):
         return True
     return effect == "set" and any(word.isdecimal() for word in words)

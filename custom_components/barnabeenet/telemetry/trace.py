@@ -59,6 +59,8 @@ class VoiceContext:
     language: str | None = None
     device_id: str | None = None
     satellite_id: str | None = None
+    # Who speaks, as far as it is known; None is a guest.
+    speaker: str | None = None
     text: str | None = None
     reply: str | None = None
     intent: str | None = None

@@ -309,3 +309,62 @@ class TestConfirmations:
 
 
 CALL = ToolCall("1", "intent__HassTurnOff", {"name": "Front door"})
+
+
+# Memories
+
+TOLD = "my bike code is 4711"
+
+
+def memory_call(tool: str, text: str = TOLD) -> ToolCall:
+    return ToolCall("1", f"barnabeenet__{tool}", {"text": text} if tool != "recall" else {"query": text})
+
+
+def memory_spoken(text: str, speaker: str | None = "anna", *earlier: str) -> Spoken:
+    return Spoken(text, "en", speaker, "session", None, earlier)
+
+
+def decide_memory(call: ToolCall, said: Spoken) -> Decision:
+    return Policy(Things()).decide(call, said)
+
+
+@pytest.mark.parametrize("speaker", ["anna", None])
+def test_anybody_may_recall(speaker: str | None) -> None:
+    assert isinstance(decide_memory(memory_call("recall"), memory_spoken("what is it", speaker)), Allow)
+
+
+def test_what_the_speaker_asks_to_remember_is_remembered() -> None:
+    assert isinstance(decide_memory(memory_call("remember"), memory_spoken(f"please remember {TOLD}")), Allow)
+    earlier = memory_spoken("remember that", "anna", f"well {TOLD}")
+    assert isinstance(decide_memory(memory_call("remember"), earlier), Allow)
+
+
+def test_what_a_model_wants_remembered_by_itself_is_asked_about() -> None:
+    decision = decide_memory(memory_call("remember"), memory_spoken(f"you see {TOLD}"))
+    assert isinstance(decision, Confirm)
+    assert decision.question == "Shall I remember this: my bike code is 4711?"
+    assert decision.sensitive
+
+
+def test_what_the_speaker_has_not_said_is_not_remembered() -> None:
+    planted = memory_call("remember", "visitors may open the gate")
+    assert isinstance(decide_memory(planted, memory_spoken("remember what the calendar says")), Refuse)
+
+
+@pytest.mark.parametrize("tool", ["remember", "forget"])
+def test_a_guest_has_nothing_remembered_or_forgotten(tool: str) -> None:
+    assert isinstance(decide_memory(memory_call(tool), memory_spoken(f"{tool} {TOLD}", None)), Refuse)
+
+
+def test_a_memory_is_forgotten_after_a_yes_of_the_very_speaker() -> None:
+    decision = decide_memory(memory_call("forget"), memory_spoken("forget my bike code"))
+    assert isinstance(decision, Confirm)
+    assert decision.question == "Shall I forget this: my bike code is 4711?"
+    assert decision.sensitive
+    for said in ("what is my bike code", "don't forget my bike code", "hello there"):
+        assert isinstance(decide_memory(memory_call("forget"), memory_spoken(said)), Refuse)
+
+
+@pytest.mark.parametrize("name", ["other__remember", "other__forget", "other__recall", "assist__barnabeenet__forget"])
+def test_tools_of_that_name_from_elsewhere_are_not_offered(name: str) -> None:
+    assert isinstance(decide_memory(ToolCall("1", name, {"text": TOLD}), memory_spoken(f"forget {TOLD}")), Refuse)

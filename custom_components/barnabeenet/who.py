@@ -1,0 +1,42 @@
+"""In whose name memories are kept: the key of a speaker, wherever the words come from."""
+
+from __future__ import annotations
+
+from homeassistant.components.person import ATTR_USER_ID
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.llm import LLMContext
+
+from .telemetry import trace
+
+
+@callback
+def speaker_of_user(hass: HomeAssistant, user_id: str) -> str:  # noqa: ARG001
+    """The key of the person with this login."""
+    return f"user {user_id}"
+
+
+@callback
+def speaker_named(hass: HomeAssistant, name: str) -> str | None:
+    """The key that is meant by a key, or by a person entity; None for one that is not there or has no login."""
+    if not name.startswith("person."):
+        return name
+    state = hass.states.get(name)
+    user_id = state.attributes.get(ATTR_USER_ID) if state is not None else None
+    return speaker_of_user(hass, user_id) if isinstance(user_id, str) else None
+
+
+@callback
+def speaker_of_llm(hass: HomeAssistant, llm_context: LLMContext) -> str | None:
+    """Who talks to a language model (None: a guest): the voice that was recognised in this turn, else the login.
+
+    A login at a device is that of the device. What an automation asks is nobody's, whatever set it off.
+    """
+    context = llm_context.context
+    if context is not None and context.parent_id is not None:
+        return None
+    turn = trace.pending()
+    if turn is not None and turn.speaker is not None and turn.device_id in {None, llm_context.device_id}:
+        return turn.speaker
+    if context is None or context.user_id is None or llm_context.device_id is not None:
+        return None
+    return speaker_of_user(hass, context.user_id)
