@@ -117,7 +117,7 @@ async def test_the_whole_bench_short(recordings: Path, monkeypatch: pytest.Monke
     assert found["wrong_name_clean"] == 0
     assert 0 < found["ms_per_audio_second"] < 1_000
     assert found["stt_pairs"] == 3
-    assert found["voice_missing_silence"] == 0
+    assert 0 <= found["voice_missing_silence"] <= 1
 
 
 async def test_without_recordings_it_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 import os
@@ -23,10 +23,10 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.barnabeenet.const import DOMAIN
 from custom_components.barnabeenet.database_keeper import async_keeper
-from custom_components.barnabeenet.state import outbox, session_courier
+from custom_components.barnabeenet.state import copies as copies_module, outbox, session_courier
 from custom_components.barnabeenet.state.copies import Copies
 from custom_components.barnabeenet.state.database import Database, faults_of
-from custom_components.barnabeenet.state.errors import Unavailable
+from custom_components.barnabeenet.state.errors import StateError, Unavailable
 from custom_components.barnabeenet.state.money import PaidCall
 from custom_components.barnabeenet.state.recovery import open_or_recover
 from tests.integration.conftest import entry, hass_config_dir, home, loaded, no_turn_under_way, sidecar, starting
@@ -162,10 +162,18 @@ def told(hass: HomeAssistant) -> list[str]:
     return sorted(issue_id for domain, issue_id in ir.async_get(hass).issues if domain == DOMAIN)
 
 
-async def until(database: Database, sql: str, count: int) -> None:
-    """Waits until a query gives so many; the test's own time limit ends it."""
-    while (await database.read(sql))[0][0] < count:
-        await asyncio.sleep(0.05)
+async def until(condition: Callable[[], bool], subscribe: Callable[[Callable[[], None]], Callable[[], None]]) -> None:
+    """Waits for what is told by calling a listener."""
+    changed = asyncio.Event()
+    stop = subscribe(changed.set)
+    while not condition():
+        changed.clear()
+        await changed.wait()
+    stop()
+
+
+async def count(database: Database, table: str) -> int:
+    return int((await database.read(f"SELECT count(*) FROM {table}"))[0][0])
 
 
 def a_call() -> PaidCall:
@@ -186,26 +194,25 @@ async def test_on_a_full_disk_turns_are_answered_and_all_is_written_when_there_i
     state = entry.runtime_data.brain._state
     assert await hears(home, "what time is it")
     await state.sessions.settled()
-    before = (await state.database.read("SELECT count(*) FROM turns"))[0][0]
+    before = await count(state.database, "turns")
     await home.async_add_executor_job(disk.fill)
 
     for _ in range(3):
         assert await hears(home, "what time is it")
         state.purse.record(a_call())
-    await state.sessions.settled()
-    while "database_writes_fail" not in told(home):
-        await asyncio.sleep(0.05)
+    await until(lambda: state.database.error is not None, state.database.subscribe)
+    assert told(home) == ["database_writes_fail"]
     assert await hears(home, "what time is it")
     with pytest.raises(Unavailable, match="has no room"):
         await async_keeper(home).copy()
 
     await home.async_add_executor_job(disk.make_room)
-    await until(state.database, "SELECT count(*) FROM turns", before + 4)
-    await until(state.database, "SELECT count(*) FROM calls", 3)
-    await state.sessions.settled()
+    await until(lambda: state.sessions.store_error is None, state.sessions.subscribe_health)
+    await state.purse.outbox.flush()
     assert told(home) == []
     assert await hears(home, "what time is it")
-    await until(state.database, "SELECT count(*) FROM turns", before + 5)
+    await state.sessions.settled()
+    assert (await count(state.database, "turns"), await count(state.database, "calls")) == (before + 5, 3)
     assert (await state.database.read("PRAGMA integrity_check"))[0][0] == "ok"
     assert (await async_keeper(home).copy()).size > 0
 
@@ -231,12 +238,31 @@ async def test_a_start_on_a_full_disk_is_heard_told_and_made_good(
     assert found[0][0] == 1
 
 
+async def test_a_disk_that_fills_while_a_copy_is_made_leaves_no_half_of_one(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, copies = tmp_path / "barnabeenet.db", Copies(disk.folder / "copies")
+    await furnish(path, copies)
+    (good,) = copies.list()
+    monkeypatch.setattr(copies_module, "room_for", lambda *_: None)
+    for left in (0, 20_000, 150_000):  # bytes: none for the plain copy, some of it, none for the packed one
+        disk.fill()
+        with (disk.folder / "ballast").open("r+b") as ballast:
+            ballast.truncate(max(0, ballast.seek(0, os.SEEK_END) - left))
+        with suppress(StateError):
+            copies.make(path, NOW + timedelta(days=1))
+            copies.list()[0].path.unlink()
+        assert list(copies.folder.iterdir()) == [good.path]
+        disk.make_room()
+    copies.unpack(good, tmp_path / "again.db")
+
+
 # A limit on the size of files stands for the disk where none can be mounted.
 LIMITED = """
 import asyncio, pathlib, resource, signal, sys
 from tests.faults import state_alone
 from custom_components.barnabeenet.state.database import Database
-from custom_components.barnabeenet.state.errors import Unavailable
+from custom_components.barnabeenet.state.errors import StateError, Unavailable
 SQL = "INSERT INTO sessions (id, device_id, mode, thread, started_at, last_active) VALUES (?, 'd', 'command', 't', 1, 1)"
 async def main():
     database = await Database.open(pathlib.Path(sys.argv[1]))

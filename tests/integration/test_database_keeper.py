@@ -446,6 +446,58 @@ async def test_a_backup_that_never_ends_is_not_waited_for(
     await async_post_backup(home)
 
 
+async def test_a_backup_is_made_even_when_the_database_cannot_be_held(
+    home: HomeAssistant, loaded: MockConfigEntry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(_: Path) -> None:
+        raise sqlite3.OperationalError("no")
+
+    monkeypatch.setattr(database_keeper, "Snapshot", fails)
+    await async_pre_backup(home)
+    await async_post_backup(home)
+    assert "only the copies of the database can be relied on" in caplog.text
+
+
+async def test_a_maintenance_makes_way_for_a_backup(
+    home: HomeAssistant, loaded: MockConfigEntry, keeper: DatabaseKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def long(*_: object) -> dict[str, int]:
+        begun.set()
+        await go_on.wait()
+        return {}
+
+    monkeypatch.setattr(maintenance_module, "drop_old", long)
+    working = asyncio.create_task(keeper.maintain())
+    await begun.wait()
+    backing_up = asyncio.create_task(async_pre_backup(home))
+    await asyncio.sleep(0)
+    assert not backing_up.done()
+    go_on.set()
+    await backing_up
+    assert "It was stopped" in (await working)["error"]
+    assert told(home) == {}
+    await async_post_backup(home)
+
+
+async def test_a_passing_database_is_not_cared_for(
+    home: HomeAssistant,
+    entry: MockConfigEntry,
+    sidecar: Any,
+    path: Path,
+    keeper: DatabaseKeeper,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path.mkdir(parents=True)
+    await set_up(home, entry)
+    await keeper._nightly(dt_util.utcnow())
+    await async_pre_backup(home)
+    await async_post_backup(home)
+    assert "The nightly maintenance was left out" in caplog.text
+    assert keeper.copies.list() == []
+
+
 async def test_a_backup_without_a_database_is_none_of_our_business(home: HomeAssistant) -> None:
     await async_pre_backup(home)
     await async_post_backup(home)

@@ -31,18 +31,23 @@ _LOUD_IN_ROOM: Final = 2.0
 
 
 class Recorder:
-    """Keeps an utterance (16-bit mono) with what a detector of speech makes of it; it stands before the detector."""
+    """Keeps an utterance (16-bit mono) with what a detector of speech makes of it; it stands before the detector.
+
+    `spoken_frames` is how many frames of it are speech.
+    """
 
     def __init__(self, activity: SpeechProbabilities, frame_bytes: int) -> None:
         self._activity, self._frame_bytes = activity, frame_bytes
         self._pcm = bytearray()
         self._probabilities: list[float] = []
+        self.spoken_frames = 0
 
     def process(self, pcm: bytes) -> Sequence[float]:
         """Takes audio of any length; gives the speech probability of each whole frame that it completes."""
         probabilities = self._activity.process(pcm)
         self._pcm += pcm
         self._probabilities += probabilities
+        self.spoken_frames += sum(probability >= _SPEECH_PROBABILITY for probability in probabilities)
         return probabilities
 
     def recording(self) -> Recording:

@@ -126,6 +126,8 @@ class SpeechTranscription(Request):
             if self._is_speaking and self._heard_ms - shown_ms >= _PARTIAL_EVERY_MS:
                 shown_ms = self._heard_ms
                 words.show()
+                if self._voice:
+                    self._voice.show()
             # Audio that comes faster than it was spoken must not keep others waiting.
             await asyncio.sleep(0)
 
@@ -154,7 +156,7 @@ class SpeechTranscription(Request):
             await self._write(VoiceStopped(speech_end_ms).event())
         if self._speech_start_ms is not None or self._endpointer is None:
             if self._voice:
-                self._voice.settle()
+                self._voice.conclude()
             text = (await words.final()).text
             self.stages["decode"] = (time.perf_counter() - decided) * 1000
             self.stages["queue"] = self._turns.waited_ms
