@@ -9,7 +9,7 @@ from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.typing import ConfigType
 
 from . import pipelines, services, websocket
-from .brain import Brain, async_forget_voices
+from .brain import Brain, async_forget_people
 from .client.sidecar import Address, Sidecar
 from .const import DOMAIN, SIGNAL_TURN
 from .coordinator import BarnabeeNet, BarnabeeNetConfigEntry, SidecarWatch, async_introduction
@@ -51,7 +51,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) 
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     await pipelines.PipelineKeeper(hass, entry).async_start()
     vocabulary.start()
-    brain.start()
+    brain.start(sidecar)
     await quick_words.async_start()
     return True
 
@@ -62,9 +62,9 @@ async def async_unload_entry(hass: HomeAssistant, entry: BarnabeeNetConfigEntry)
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) -> None:
-    """Leaves nothing behind that would not work without the entry, nor the voices of its people."""
+    """Leaves nothing behind that would not work without the entry, nor the voices and memories of its people."""
     await pipelines.async_remove(hass, entry)
-    await async_forget_voices(hass, people_of(entry))
+    await async_forget_people(hass, people_of(entry))
 
 
 def _close_at_the_end(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) -> None:

@@ -17,12 +17,13 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.ssl import get_default_context
 import httpx
 
+from .client.sidecar import Sidecar
 from .database_keeper import DatabaseKeeper, async_keeper
 from .dialog.benchmark import Report as Comparison, compare
 from .dialog.cache import Answers
 from .dialog.context import Sources
 from .dialog.extract import Extraction
-from .dialog.memories import Memories, Recollections
+from .dialog.memories import Recollections
 from .dialog.mind import LanguageModels, Mind
 from .dialog.policy import Policy
 from .dialog.telling import Telling
@@ -46,6 +47,7 @@ from .repairs_issues import (
 from .sources import HomeCalendars, HomeWeather, People
 from .state.budget import BudgetLimits, Level, Reason
 from .state.database import Database
+from .state.errors import StateError
 from .state.money import PaidCall, micro_usd, usd
 from .state.purse import Purse
 from .state.rate_limit import Limits, LimitTable, MemoryLimiter
@@ -54,7 +56,8 @@ from .state.redis_limit import SharedLimiter
 from .state.report import Report, cost_report
 from .state.session_types import Options as SessionOptions
 from .state.sessions import Sessions
-from .state.voices import Voices
+from .state.sidecar_embedder import SidecarEmbedder
+from .state.voice_match import match
 from .telemetry.agents import Agents
 from .telemetry.trace import VoiceContext
 
@@ -73,29 +76,24 @@ class Brain:
         options = Options.from_entry(entry)
         self._opened_with = (options.redis_url, options.sessions_max)
         self._models: LanguageModels | None = None
-        self.household = Household(hass, state.voices)
+        self.household = Household(hass, state.keeper.voices, match)
         self.mind = Mind(
             limiter=state.limiter,
             sessions=state.sessions,
             budget=state.purse.budget,
             policy=Policy(house.things, household=self.household),
+            telling=Telling(state.keeper.memories),
             sources=Sources(
                 house,
+                memories=Recollections(state.keeper.memories),
                 calendars=HomeCalendars(hass),
                 weather=HomeWeather(hass, Answers()),
                 profiles=People(hass, self.household),
             ),
         )
         self.agents = Agents()
-        self.memories: Memories | None = None
-        self._extraction: Extraction | None = None
-
-    def keep_memories(self, memories: Memories) -> None:
-        """Gives everybody who asks for memories these."""
-        self.memories = memories
-        self.mind.telling = Telling(memories)
-        self.mind.sources = replace(self.mind.sources, memories=Recollections(memories))
-        self._extraction = Extraction(memories, lambda: self.mind.models, self.mind.budget)
+        self.memories = state.keeper.memories
+        self._extraction = Extraction(self.memories, lambda: self.mind.models, self.mind.budget)
 
     @classmethod
     async def open(cls, hass: HomeAssistant, entry: ConfigEntry) -> Brain:
@@ -106,8 +104,14 @@ class Brain:
         return brain
 
     @callback
-    def start(self) -> None:
-        """Follows the home, and changed options and providers, while the entry is loaded."""
+    def start(self, sidecar: Sidecar) -> None:
+        """Follows the home, its people, and changed options and providers, while the entry is loaded.
+
+        The sidecar reads memories, and goes on with them when it is back.
+        """
+        self._state.keeper.lend(self._state.owner, SidecarEmbedder(sidecar))
+        self._entry.async_on_unload(sidecar.subscribe(lambda: self.memories.wake() if sidecar.available else None))
+        self._entry.async_on_unload(self.household.on_forgotten(self._forget_memories))
 
         @callback
         def changed() -> None:
@@ -120,6 +124,10 @@ class Brain:
         self._entry.async_on_unload(self._entry.runtime_data.turns.subscribe(self._extract))
         self._entry.async_on_unload(lambda: async_forget(self._hass, self._entry))
         self._tell_of_budget()
+
+    async def _forget_memories(self, speakers: Collection[str]) -> None:
+        for speaker in speakers:
+            await self.memories.forget_all_of(speaker)
 
     async def refresh(self) -> None:
         """Takes the options and providers as they are now; who cannot be made is left out, with a line that says why."""
@@ -267,19 +275,21 @@ class Brain:
         )
 
 
-async def async_forget_voices(hass: HomeAssistant, people: Collection[Person]) -> None:
-    """Deletes the voices of people whose entry is gone and with it the one who had the database open."""
-    path = Path(hass.config.path(str(DATABASE)))
-    if not people or not await hass.async_add_executor_job(path.exists):
+async def async_forget_people(hass: HomeAssistant, people: Collection[Person]) -> None:
+    """Deletes voices and memories of people whose entry is gone and with it the one who had the database open."""
+    keeper = async_keeper(hass)
+    if not people or not await hass.async_add_executor_job(keeper.path.exists):
         return
+    owner = "people who are gone"
     try:
-        async with AsyncExitStack() as stack:
-            database = await Database.open(path)
-            stack.push_async_callback(database.close)
-            voices = await Voices.open(database)
-            await voices.remove(person.speaker for person in people)
+        await keeper.take(owner)
+        await keeper.voices.remove(person.speaker for person in people)
+        for person in people:
+            await keeper.memories.forget_all_of(person.speaker)
     except StateError as error:
-        _LOGGER.warning("Voices of people who were removed are still kept: %s", error)
+        _LOGGER.warning("Voices and memories of people who were removed are still kept: %s", error)
+    finally:
+        await keeper.release(owner)
 
 
 @dataclass
@@ -293,7 +303,6 @@ class _State:
     sessions: Sessions
     limiter: MemoryLimiter | SharedLimiter
     purse: Purse
-    voices: Voices
 
     @classmethod
     async def open(cls, hass: HomeAssistant, owner: str, options: Options) -> _State:
@@ -311,8 +320,7 @@ class _State:
                 options=SessionOptions(sessions_max=options.sessions_max),
             )
             stack.push_async_callback(sessions.close)
-            voices = await Voices.open(database)
-            state = cls(keeper, owner, database, sessions, _limiter(options, instance), purse, voices)
+            state = cls(keeper, owner, database, sessions, _limiter(options, instance), purse)
             stack.pop_all()
             return state
 

@@ -71,7 +71,7 @@ class Conversation(BarnabeeNetEntity, conversation.ConversationEntity):
     ) -> conversation.ConversationResult:
         context = _context_of(user_input)
         household = self._data.brain.household
-        identity = household.who(None, user_input.context.user_id, user_input.device_id)
+        identity = household.who(context.voice, user_input.context.user_id, user_input.device_id)
         here = HomeAssistantHere(self._assist, self._toolboxes, user_input, chat_log, identity)
         with context.stage("conversation"):
             reply = await take_turn(here.said, here, self._data.brain.mind, context)

@@ -1,4 +1,6 @@
-"""Keeps the home's one database: opened by the first entry, cared for every night, closed by the last."""
+"""Keeps the home's one database, and what of it lies in memory: opened by the first entry, cared for every night, closed
+by the last.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,10 @@ from .state.copies import Copies, Copy
 from .state.database import Database
 from .state.errors import Corrupt, StateError, Unavailable
 from .state.maintenance import Maintenance
+from .state.memories import Embedder, Memories
 from .state.recovery import open_or_recover
 from .state.snapshot import Snapshot
+from .state.voices import Voices
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -69,6 +73,10 @@ class DatabaseKeeper:
         # Why a passing database stands in for the home's.
         self.error: StateError | None = None
         self._database: Database | None = None
+        self._memories: Memories | None = None
+        self._voices: Voices | None = None
+        # Who reads memories, by the entry whose sidecar it is; the one that came last is asked.
+        self._embedders: dict[str, Embedder] = {}
         self._passing_folder: str | None = None
         self._owners: set[str] = set()
         self._opening = asyncio.Lock()
@@ -93,15 +101,42 @@ class DatabaseKeeper:
         async with self._opening:
             if self._database is None:
                 self.result = self.result or await self._store.async_load()
-                self._database = await self._open()
-                self._follow(self._database)
+                database = await self._open()
+                try:
+                    self._voices = await Voices.open(database)
+                    self._memories = await Memories.open(database)
+                except BaseException:
+                    await database.close()
+                    raise
+                self._database = database
+                self._follow(database)
             self._owners.add(owner)
             return self._database
+
+    @property
+    def memories(self) -> Memories:
+        """What people asked to remember, while somebody has the database open."""
+        assert self._memories is not None
+        return self._memories
+
+    @property
+    def voices(self) -> Voices:
+        """How people's voices sound, while somebody has the database open."""
+        assert self._voices is not None
+        return self._voices
+
+    @callback
+    def lend(self, owner: str, embedder: Embedder) -> None:
+        """Has memories read by this one, until `release`."""
+        self._embedders[owner] = embedder
+        self.memories.use(embedder)
 
     async def release(self, owner: str) -> None:
         """Closes it when nobody else has it; safe to call twice."""
         async with self._opening:
             self._owners.discard(owner)
+            if self._embedders.pop(owner, None) is not None and self._memories is not None:
+                self._memories.use(next(reversed(self._embedders.values()), None))
             if not self._owners and self._database is not None:
                 database, self._database = self._database, None
                 await self._close(database)
@@ -271,6 +306,9 @@ class DatabaseKeeper:
             pass
         if self._hass.is_stopping:
             await self.resume()
+        if self._memories is not None:
+            memories, self._memories, self._voices = self._memories, None, None
+            await memories.close()
         await database.close()
         issues.async_closed(self._hass)
         if self._passing_folder is not None:

@@ -16,7 +16,7 @@ from homeassistant.helpers.service import async_get_config_entry, async_register
 from homeassistant.util import dt as dt_util
 import probatio
 
-from . import memory_actions, services_voice, upkeep_services
+from . import services_memory, services_upkeep, services_voice
 from .const import DOMAIN
 from .dialog.benchmark import PROVIDERS_MAX
 from .provider_entries import providers_of
@@ -107,9 +107,9 @@ def async_register(hass: HomeAssistant) -> None:
     register(DOMAIN, "set_local_only", _set_local_only, _SET_LOCAL_ONLY)
     async_register_admin_service(hass, DOMAIN, "reset_cost_counter", _reset_cost_counter, probatio.Schema(_ENTRY))
     async_register_admin_service(hass, DOMAIN, "benchmark", _benchmark, _BENCHMARK, supports_response=only)
-    upkeep_services.async_register(hass)
+    services_upkeep.async_register(hass)
     services_voice.async_register(hass)
-    memory_actions.async_register(hass)
+    services_memory.async_register(hass)
 
 
 async def _cost_report(call: ServiceCall) -> ServiceResponse:

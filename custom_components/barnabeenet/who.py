@@ -6,20 +6,27 @@ from homeassistant.components.person import ATTR_USER_ID
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.llm import LLMContext
 
+from .people import people_of_home
 from .telemetry import trace
 
 
 @callback
-def speaker_of_user(hass: HomeAssistant, user_id: str) -> str:  # noqa: ARG001
-    """The key of the person with this login."""
-    return f"user {user_id}"
+def speaker_of_user(hass: HomeAssistant, user_id: str) -> str:
+    """The key of the person with this login, or the login's own."""
+    person = next((person for person in people_of_home(hass) if person.login(hass) == user_id), None)
+    return f"user {user_id}" if person is None else person.speaker
 
 
 @callback
 def speaker_named(hass: HomeAssistant, name: str) -> str | None:
-    """The key that is meant by a key, or by a person entity; None for one that is not there or has no login."""
+    """The key that is meant by a key, by a name or by a person entity; None for one that is not there or has no login."""
+    meant = [
+        person for person in people_of_home(hass) if name in {person.speaker, person.name, person.person_entity_id}
+    ]
+    if len(meant) == 1:
+        return meant[0].speaker
     if not name.startswith("person."):
-        return name
+        return name if name.startswith("user ") else None
     state = hass.states.get(name)
     user_id = state.attributes.get(ATTR_USER_ID) if state is not None else None
     return speaker_of_user(hass, user_id) if isinstance(user_id, str) else None
