@@ -377,9 +377,9 @@ def test_two_against_two_is_not_turned_round() -> None:
         assert progress.hear(MINE, 2) is Feedback.TOO_DIFFERENT
 
 
-@pytest.mark.parametrize("voice", [None, Voice(vector=())])
-def test_no_voice_is_not_available(voice: Voice | None) -> None:
-    assert Progress().hear(voice, 0) is Feedback.NOT_AVAILABLE
+def test_no_voice_is_not_available_and_one_without_a_vector_is_too_short() -> None:
+    assert Progress().hear(None, 0) is Feedback.NOT_AVAILABLE
+    assert Progress().hear(Voice(vector=(), speech_ms=2_000), 0) is Feedback.TOO_SHORT
 
 
 def test_vectors_of_another_size_or_of_nothing_are_nobody(tmp_path: Any) -> None:
