@@ -22,6 +22,7 @@ from .database_keeper import DatabaseKeeper, async_keeper
 from .dialog.benchmark import Report as Comparison, compare
 from .dialog.cache import Answers
 from .dialog.context import Sources
+from .dialog.enrolment import Lessons
 from .dialog.extract import Extraction
 from .dialog.memories import Recollections
 from .dialog.mind import LanguageModels, Mind
@@ -91,6 +92,7 @@ class Brain:
                 profiles=People(hass, self.household),
             ),
         )
+        self.mind.lessons = Lessons(self.household, self.mind.codes)
         self.agents = Agents()
         self.memories = state.keeper.memories
         self._extraction = Extraction(self.memories, lambda: self.mind.models, self.mind.budget)

@@ -72,7 +72,9 @@ class Conversation(BarnabeeNetEntity, conversation.ConversationEntity):
         context = _context_of(user_input)
         household = self._data.brain.household
         identity = household.who(context.voice, user_input.context.user_id, user_input.device_id)
-        here = HomeAssistantHere(self._assist, self._toolboxes, user_input, chat_log, identity)
+        here = HomeAssistantHere(
+            self._assist, self._toolboxes, user_input, chat_log, identity=identity, voice=context.voice
+        )
         with context.stage("conversation"):
             reply = await take_turn(here.said, here, self._data.brain.mind, context)
             if context.text != user_input.text:

@@ -1,6 +1,4 @@
-"""Keeps the home's one database, and what of it lies in memory: opened by the first entry, cared for every night, closed
-by the last.
-"""
+"""Keeps the home's one database and what of it lies in memory: opened by the first entry, maintained every night."""
 
 from __future__ import annotations
 

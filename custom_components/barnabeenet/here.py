@@ -14,6 +14,7 @@ from .dialog.local import Hold, LocalAgent, Memory
 from .dialog.mind import Mind
 from .dialog.turn import Said
 from .identity import Identity
+from .telemetry.trace import Voice
 from .toolbox import Toolbox, Toolboxes
 
 
@@ -26,7 +27,9 @@ class HomeAssistantHere:
         toolboxes: Toolboxes,
         spoken: conversation.ConversationInput,
         chat_log: conversation.ChatLog,
+        *,
         identity: Identity,
+        voice: Voice | None,
     ) -> None:
         self._assist, self._toolboxes, self._spoken, self._chat_log = assist, toolboxes, spoken, chat_log
         user = spoken.context.user_id
@@ -36,6 +39,7 @@ class HomeAssistantHere:
             device_id=spoken.device_id or (f"user {user}" if user else f"conversation {chat_log.conversation_id}"),
             speaker=identity.speaker,
             is_sure=identity.is_sure,
+            voice=voice,
             area=self._area(),
             conversation_id=chat_log.conversation_id,
         )

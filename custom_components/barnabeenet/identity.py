@@ -163,7 +163,9 @@ class Household:
                 name=person.name,
                 has_voice=person.speaker in self.voices.speakers,
                 has_code=person.code_hash is not None,
-                opens_home=person.may is not Permission.NO,
+                # Who may open the home, and whose login may have kept memories: a voice that claims to be theirs is not
+                # believed.
+                must_prove=person.may is not Permission.NO or person.login(self._hass) is not None,
             )
             for person in self.people
         ]

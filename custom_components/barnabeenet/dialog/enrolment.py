@@ -39,13 +39,13 @@ _READ_MIN: Final = 0.4
 
 @dataclass(frozen=True)
 class Learner:
-    """Somebody whose voice may be learnt; `opens_home`: may do what is sensitive."""
+    """Somebody whose voice may be learnt; `must_prove`: a word alone does not make anybody them."""
 
     speaker: str
     name: str
     has_voice: bool = False
     has_code: bool = False
-    opens_home: bool = False
+    must_prove: bool = False
 
 
 class VoiceBook(Protocol):
@@ -163,7 +163,7 @@ class Lessons:
             lesson.step = _Step.CODE
             self._codes.ask(heard.device_id)
             return LessonReply(lesson.says("code"), listens=True)
-        if learner.has_voice or learner.opens_home:
+        if learner.has_voice or learner.must_prove:
             return LessonReply(lesson.says("proof"))
         return self._start(lesson)
 

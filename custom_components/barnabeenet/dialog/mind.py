@@ -13,6 +13,7 @@ from ..state.budget import Budget
 from ..state.rate_limit import RateLimiter
 from ..state.session_types import Declined, Session, Turn
 from .context import Sources
+from .enrolment import Lessons
 from .follow_up import FollowUps
 from .interaction import Models
 from .policy import Policy
@@ -89,7 +90,8 @@ class LastCommand:
 class Mind:
     """What a turn works with.
 
-    `models` is None in a home that has none or does not want them asked, `telling` in one that remembers nothing.
+    `models` is None in a home that has none or does not want them asked, `telling` in one that remembers nothing, `lessons`
+    in one that learns no voices.
     """
 
     limiter: RateLimiter
@@ -103,6 +105,7 @@ class Mind:
     commands: LastCommands = field(default_factory=LastCommands)
     counts: ReplyCounts = field(default_factory=ReplyCounts)
     codes: Codes = field(init=False)
+    lessons: Lessons | None = None
 
     def __post_init__(self) -> None:
         self.codes = Codes(self.policy.household)

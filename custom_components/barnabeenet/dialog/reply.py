@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from ..telemetry.trace import Voice
 from .local import Answer
 from .sentences import Phrase, say
 
@@ -16,7 +17,8 @@ ResponseT = TypeVar("ResponseT")
 class Said:
     """A sentence and where it comes from; `device_id` names what belongs to one person where there is no device.
 
-    `is_sure` says that the speaker is who they seem: by a login, or by a voice that can be hardly anybody else's.
+    `is_sure` says that the speaker is who they seem: by a login, or by a voice that can be hardly anybody else's. `voice` is
+    how it sounded, where it was spoken.
     """
 
     text: str
@@ -26,6 +28,7 @@ class Said:
     area: str | None = None
     conversation_id: str | None = None
     is_sure: bool = False
+    voice: Voice | None = field(default=None, repr=False)
 
 
 @dataclass

@@ -16,7 +16,8 @@ from ..state.session_types import Session, Turn
 from ..telemetry.trace import VoiceContext
 from .agreement import Agreement
 from .context import Heard, gather
-from .follow_up import Answered, AskAgain, Cancelled, Kind, NotAnAnswer, Question
+from .enrolment import Heard as LessonHeard
+from .follow_up import Answered, AskAgain, Cancelled, Kind, NotAnAnswer, Outcome, Question
 from .interaction import Interaction, Tools
 from .local import HELD, Answer, Attempt, Hold, LocalAgent, Memory, answer_locally
 from .mind import LanguageModels, Mind
@@ -83,7 +84,7 @@ class _Turn(Generic[ResponseT]):
         if refused is not None:
             return _noted(refused, self.context)
         await self._enter()
-        reply = await self._follow_up()
+        reply = await self._lesson() or await self._follow_up()
         if reply is None:
             reply = await self._locally(self.said.text)
             if reply is None or (reply.answer.error is not None and reply.answer.tier not in {HELD, "memory"}):
@@ -116,6 +117,19 @@ class _Turn(Generic[ResponseT]):
         # Without a session commands are done all the same; only talk needs one.
         self.session = entered if isinstance(entered, Session) else None
 
+    async def _lesson(self) -> Reply[ResponseT] | None:
+        """What is said while a voice is learnt; None outside of that."""
+        said, lessons = self.said, self.mind.lessons
+        if lessons is None:
+            return None
+        heard = LessonHeard(said.text, said.language, said.device_id, said.speaker, said.voice)
+        lesson = await lessons.hear(heard, self.here.is_command)
+        if lesson is None:
+            return None
+        if lesson.is_secret:
+            self._keep_secret()
+        return Reply(Answer(lesson.speech, tier="instant"), asks=lesson.listens)
+
     async def _follow_up(self) -> Reply[ResponseT] | None:
         """What becomes of a question that waits for this speaker; None when the sentence stands for itself."""
         said, mind = self.said, self.mind
@@ -135,6 +149,10 @@ class _Turn(Generic[ResponseT]):
             self._keep_secret()
             if isinstance(outcome, NotAnAnswer):
                 return Reply(Answer(say(Phrase.CODE_TOO_LATE, said.language), tier="instant"))
+        return await self._answered(outcome)
+
+    async def _answered(self, outcome: Outcome) -> Reply[ResponseT] | None:
+        said, mind = self.said, self.mind
         reply: Reply[ResponseT] | None = None
         match outcome:
             case NotAnAnswer():

@@ -13,9 +13,12 @@ import math
 import sqlite3
 import sys
 import time
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from ..telemetry.trace import Voice
 from .database import Database, Statement
+
+__all__ = ["Sample", "Voice", "Voices"]
 
 # Of one person and engine; the oldest goes first.
 SAMPLES_MAX: Final = 20
@@ -29,26 +32,6 @@ _REMOVE_OLDEST: Final = (
     "DELETE FROM voice_samples WHERE speaker = ?1 AND engine = ?2 AND id NOT IN "
     "(SELECT id FROM voice_samples WHERE speaker = ?1 AND engine = ?2 ORDER BY id DESC LIMIT ?3)"
 )
-
-
-class Voice(Protocol):
-    """How an utterance sounds, as an engine puts it."""
-
-    @property
-    def engine(self) -> str:
-        """What made the vector."""
-
-    @property
-    def vector(self) -> Sequence[float]:
-        """A point on the unit sphere."""
-
-    @property
-    def speech_ms(self) -> float:
-        """How long somebody speaks in it."""
-
-    @property
-    def snr_db(self) -> float:
-        """How far the speech is above the noise."""
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from custom_components.barnabeenet.state.voices import Sample, Voices
 LANGUAGES = ["en", "de", "fr", "es", "nl"]
 ANNA = Learner("person anna", "Anna")
 BEN = Learner("person ben", "Ben Müller", has_voice=True)
-CLEO = Learner("person cleo", "Cleo", has_voice=True, has_code=True, opens_home=True)
-DAN = Learner("person dan", "Dan", opens_home=True)
+CLEO = Learner("person cleo", "Cleo", has_voice=True, has_code=True, must_prove=True)
+DAN = Learner("person dan", "Dan", must_prove=True)
 
 
 @dataclass(frozen=True)
