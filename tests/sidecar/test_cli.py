@@ -385,3 +385,16 @@ async def test_nothing_is_written_into_the_users_home_and_no_library_reports_to_
     told, _ = await child.communicate()
     assert (child.returncode, told) == (0, b"1\n")
     assert list(home.rglob("*")) == []
+
+
+async def test_matrices_are_multiplied_on_one_core() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    script = (
+        "import barnabeenet_sidecar, numpy, os; square = numpy.ones((512, 512)); square @ square;"
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await child.communicate()
+    assert (child.returncode, told) == (0, b"1\n")

@@ -27,8 +27,8 @@ WAIT_S: Final = 0.03
 # While somebody speaks, the voice is printed from so much speech on, and again when it has grown by half.
 _FIRST_FRAMES: Final = 25
 _GROWTH: Final = 1.5
-# Words that end without a pause take the last print when it is of so much of the speech: a new one would take its time
-# from the decoding, 20 to 50 ms on two busy cores.
+# Words that end without a pause take the last print when it is of so much of the speech: a new one would be made while
+# they are decoded, or later.
 _COVERAGE: Final = 0.6
 # More tells little more, and takes 6 ms for each second.
 SPEECH_MAX_MS: Final = 10_000
