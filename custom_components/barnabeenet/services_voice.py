@@ -134,11 +134,10 @@ async def _listen(sidecar: Sidecar, path: str, pcm: bytes, language: str) -> Voi
             yield pcm[start : start + _CHUNK_BYTES]
 
     try:
-        transcription = await sidecar.transcribe(chunks(), language=language, trace_id=uuid4().hex)
+        transcription = await sidecar.transcribe(chunks(), language=language, trace_id=uuid4().hex, voice=True)
     except SidecarError as error:
         raise _failed("cannot_hear", path=path, error=str(error)) from error
-    voice: Voice | None = getattr(transcription, "voice", None)
-    return voice
+    return transcription.voice
 
 
 def _invalid(key: str, **placeholders: str) -> ServiceValidationError:

@@ -6,8 +6,12 @@ from homeassistant.components.person import ATTR_USER_ID
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.llm import LLMContext
 
+from .const import SUBENTRY_PERSON
 from .people import people_of_home
 from .telemetry import trace
+
+# How the keys of logins and of people begin; whoever is gone may still have memories.
+_KEYS = ("user ", f"{SUBENTRY_PERSON} ")
 
 
 @callback
@@ -26,7 +30,7 @@ def speaker_named(hass: HomeAssistant, name: str) -> str | None:
     if len(meant) == 1:
         return meant[0].speaker
     if not name.startswith("person."):
-        return name if name.startswith("user ") else None
+        return name if name.startswith(_KEYS) else None
     state = hass.states.get(name)
     user_id = state.attributes.get(ATTR_USER_ID) if state is not None else None
     return speaker_of_user(hass, user_id) if isinstance(user_id, str) else None

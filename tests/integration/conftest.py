@@ -15,6 +15,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from wyoming.info import AsrModel, AsrProgram, Attribution, Info, TtsProgram, TtsVoice, WakeModel, WakeProgram
 
+from custom_components.barnabeenet.client.embedding import Points
 from custom_components.barnabeenet.client.errors import CannotConnect, RequestFailed, SidecarError
 from custom_components.barnabeenet.client.messages import Partial, Vocabulary
 from custom_components.barnabeenet.client.sidecar import Address, Detection, Identity, SpokenWords, Transcription
@@ -95,6 +96,9 @@ class ScriptedSidecar:
     @property
     def listeners(self) -> int:
         return len(self._listeners)
+
+    async def embed(self, texts: Sequence[str]) -> Points:
+        raise RequestFailed("no model reads texts here")
 
     async def start(self) -> None:
         self.goes(self.first_attempt) if self.first_attempt else self.comes()

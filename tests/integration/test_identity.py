@@ -20,7 +20,7 @@ from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser, async_capture_events
 
-from custom_components.barnabeenet.brain import DATABASE
+from custom_components.barnabeenet.database_keeper import DATABASE
 from custom_components.barnabeenet.diagnostics import async_get_config_entry_diagnostics
 from custom_components.barnabeenet.dialog.second_factor import HIDDEN
 from custom_components.barnabeenet.dialog.sentences import Phrase, say

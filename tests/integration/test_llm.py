@@ -16,16 +16,14 @@ from custom_components.barnabeenet.llm import async_get_tools
 from custom_components.barnabeenet.state.errors import Unavailable
 from custom_components.barnabeenet.telemetry import trace
 from custom_components.barnabeenet.toolbox import Toolbox
-from tests.fake_memories import FakeMemories
+from tests.stored_memories import StoredMemories
 
 pytestmark = pytest.mark.usefixtures("starting")
 
 
 @pytest.fixture
-def memories(loaded: MockConfigEntry) -> FakeMemories:
-    memories = FakeMemories()
-    loaded.runtime_data.brain.keep_memories(memories)
-    return memories
+def memories(home: HomeAssistant, loaded: MockConfigEntry) -> StoredMemories:
+    return StoredMemories(home, loaded)
 
 
 @pytest.fixture
@@ -46,7 +44,7 @@ async def use(hass: HomeAssistant, tool: str, context: llm.LLMContext, **argumen
 
 
 async def test_they_are_offered_as_home_assistant_wants_it(
-    home: HomeAssistant, memories: FakeMemories, caplog: pytest.LogCaptureFixture
+    home: HomeAssistant, memories: StoredMemories, caplog: pytest.LogCaptureFixture
 ) -> None:
     api = await llm.async_get_api(home, llm.LLM_API_ASSIST, asked())
     ours = [tool for tool in api.tools if tool.name.startswith("barnabeenet__")]
@@ -59,14 +57,16 @@ async def test_they_are_offered_as_home_assistant_wants_it(
 
 
 async def test_other_apis_and_a_home_without_memories_have_none(
-    home: HomeAssistant, loaded: MockConfigEntry, memories: FakeMemories, monkeypatch: pytest.MonkeyPatch
+    home: HomeAssistant, loaded: MockConfigEntry, memories: StoredMemories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert async_get_tools(home, asked(), "another") is None
     monkeypatch.setattr(loaded.runtime_data.brain, "memories", None)
     assert async_get_tools(home, asked(), llm.LLM_API_ASSIST) is None
 
 
-async def test_no_argument_says_whose_memories_they_are(home: HomeAssistant, memories: FakeMemories, anna: str) -> None:
+async def test_no_argument_says_whose_memories_they_are(
+    home: HomeAssistant, memories: StoredMemories, anna: str
+) -> None:
     for arguments in ({"text": "x", "speaker": "ben"}, {"text": "x", "owner": "ben"}, {"text": ""}, {"text": 1}, {}):
         with pytest.raises(probatio.Invalid):
             await use(home, "remember", asked(anna), **arguments)
@@ -76,7 +76,7 @@ async def test_no_argument_says_whose_memories_they_are(home: HomeAssistant, mem
 
 
 async def test_what_is_for_the_family_is_heard_by_guests(
-    home: HomeAssistant, memories: FakeMemories, anna: str
+    home: HomeAssistant, memories: StoredMemories, anna: str
 ) -> None:
     await use(home, "remember", asked(anna), text="the wifi password is banana", visibility="family")
     await use(home, "remember", asked(anna), text="my wifi diary is secret")
@@ -87,7 +87,7 @@ async def test_what_is_for_the_family_is_heard_by_guests(
 
 @pytest.mark.parametrize("tool", ["remember", "forget"])
 async def test_a_guest_keeps_and_forgets_nothing(
-    home: HomeAssistant, memories: FakeMemories, anna: str, tool: str
+    home: HomeAssistant, memories: StoredMemories, anna: str, tool: str
 ) -> None:
     await use(home, "remember", asked(anna), text="the wifi password is banana", visibility="family")
     assert "who is speaking" in (await use(home, tool, asked(), text="the wifi password is banana"))["error"]
@@ -95,7 +95,7 @@ async def test_a_guest_keeps_and_forgets_nothing(
 
 
 async def test_a_login_at_a_device_and_an_automation_are_nobody(
-    home: HomeAssistant, memories: FakeMemories, anna: str
+    home: HomeAssistant, memories: StoredMemories, anna: str
 ) -> None:
     automation = asked(context=Context(user_id=anna, parent_id="what set it off"))
     for context in (asked(anna, device_id="kitchen"), automation, asked(context=None)):
@@ -103,7 +103,7 @@ async def test_a_login_at_a_device_and_an_automation_are_nobody(
 
 
 async def test_a_voice_is_known_only_at_its_device_and_while_its_turn_goes_on(
-    home: HomeAssistant, memories: FakeMemories
+    home: HomeAssistant, memories: StoredMemories
 ) -> None:
     turn = trace.begin(device_id="kitchen")
     turn.speaker = "person anna"
@@ -117,14 +117,14 @@ async def test_a_voice_is_known_only_at_its_device_and_while_its_turn_goes_on(
     assert memories.texts("person anna") == ["my code is 1"]
 
 
-async def test_our_own_agent_has_asked_already(home: HomeAssistant, memories: FakeMemories, anna: str) -> None:
+async def test_our_own_agent_has_asked_already(home: HomeAssistant, memories: StoredMemories, anna: str) -> None:
     await use(home, "remember", asked(anna), text="my bike code is 4711")
     assert await use(home, "forget", asked(anna, platform=DOMAIN), text="\u27e6my bike code is 4711\u27e7") == {
         "forgotten": True
     }
 
 
-async def test_a_yes_is_for_one_memory_of_one_person(home: HomeAssistant, memories: FakeMemories, anna: str) -> None:
+async def test_a_yes_is_for_one_memory_of_one_person(home: HomeAssistant, memories: StoredMemories, anna: str) -> None:
     ben = MockUser(name="Ben").add_to_hass(home).id
     for who, text in ((anna, "my bike code is 4711"), (anna, "my cat is black"), (ben, "my bike code is 4711")):
         await use(home, "remember", asked(who), text=text)
@@ -137,7 +137,7 @@ async def test_a_yes_is_for_one_memory_of_one_person(home: HomeAssistant, memori
     assert memories.texts(f"user {ben}") == ["my bike code is 4711"]
 
 
-async def test_without_a_context_nobody_can_agree(home: HomeAssistant, memories: FakeMemories) -> None:
+async def test_without_a_context_nobody_can_agree(home: HomeAssistant, memories: StoredMemories) -> None:
     turn = trace.begin()
     turn.speaker = "person anna"
     await use(home, "remember", asked(context=None), text="my code is 1")
@@ -145,7 +145,7 @@ async def test_without_a_context_nobody_can_agree(home: HomeAssistant, memories:
         assert (await use(home, "forget", asked(context=None), text="my code is 1"))["forgotten"] is False
 
 
-async def test_what_could_be_several_is_named_back(home: HomeAssistant, memories: FakeMemories, anna: str) -> None:
+async def test_what_could_be_several_is_named_back(home: HomeAssistant, memories: StoredMemories, anna: str) -> None:
     for text in ("my red bike is old", "my blue bike is new"):
         await use(home, "remember", asked(anna), text=text)
     error = (await use(home, "forget", asked(anna), text="my bike"))["error"]
@@ -154,7 +154,7 @@ async def test_what_could_be_several_is_named_back(home: HomeAssistant, memories
     assert (await use(home, "forget", asked(anna), text="my red bike"))["memory"] == "\u27e6my red bike is old\u27e7"
 
 
-async def test_what_went_wrong_is_told_to_the_model(home: HomeAssistant, memories: FakeMemories, anna: str) -> None:
-    memories.failure = Unavailable("the disk is full")
+async def test_what_went_wrong_is_told_to_the_model(home: HomeAssistant, memories: StoredMemories, anna: str) -> None:
+    memories.fail(Unavailable("the disk is full"))
     for tool, arguments in (("remember", {"text": "x y"}), ("recall", {"query": "x"}), ("forget", {"text": "x"})):
         assert "the disk is full" in (await use(home, tool, asked(anna), **arguments))["error"]

@@ -14,8 +14,8 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
 from custom_components.barnabeenet.telemetry import trace
-from tests.fake_memories import FakeMemories
 from tests.llm_server import Answer, LlmServer, event, llm_server
+from tests.stored_memories import StoredMemories
 
 MODELS = Answer(body={"object": "list", "data": []})
 RESPONSE = {
@@ -59,7 +59,7 @@ def _answer(item: dict[str, Any], *parts: dict[str, Any]) -> Answer:
 class Talk:
     """What people say to the agent, and what it is given."""
 
-    def __init__(self, hass: HomeAssistant, vendor: LlmServer, memories: FakeMemories, agent: str) -> None:
+    def __init__(self, hass: HomeAssistant, vendor: LlmServer, memories: StoredMemories, agent: str) -> None:
         self.hass, self.vendor, self.memories, self.agent = hass, vendor, memories, agent
 
     async def says(self, text: str, who: MockUser | None, *answers: Answer, device_id: str | None = None) -> str:
@@ -86,8 +86,7 @@ class Talk:
 async def talk(
     home: HomeAssistant, loaded: MockConfigEntry, socket_enabled: None, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Talk]:
-    memories = FakeMemories()
-    loaded.runtime_data.brain.keep_memories(memories)
+    memories = StoredMemories(home, loaded)
     async with llm_server() as vendor:
         monkeypatch.setenv("OPENAI_BASE_URL", vendor.url)
         vendor.will(MODELS)

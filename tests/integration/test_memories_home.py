@@ -16,7 +16,6 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 from custom_components.barnabeenet.assist import Assist
 from custom_components.barnabeenet.const import DOMAIN, SUBENTRY_PROVIDER
 from custom_components.barnabeenet.dialog.telling_phrases import Say, say
-from tests.fake_memories import FakeMemories
 from tests.integration.conftest import ScriptedSidecar
 from tests.integration.dialog.test_telling_grammar import (
     ASK,
@@ -27,6 +26,7 @@ from tests.integration.dialog.test_telling_grammar import (
     REMEMBER,
 )
 from tests.llm_server import LlmServer, called, llm_server, said, tool_chunks
+from tests.stored_memories import StoredMemories
 
 AGENT = "conversation.barnabee"
 
@@ -36,8 +36,7 @@ class Home:
 
     def __init__(self, hass: HomeAssistant, entry: MockConfigEntry) -> None:
         self.hass, self.entry = hass, entry
-        self.memories = FakeMemories()
-        entry.runtime_data.brain.keep_memories(self.memories)
+        self.memories = StoredMemories(hass, entry)
         self.anna = MockUser(name="Anna").add_to_hass(hass).id
         self.ben = MockUser(name="Ben").add_to_hass(hass).id
 

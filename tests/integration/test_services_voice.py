@@ -43,7 +43,8 @@ class Ears:
         self.voices: dict[int, Voice | None] = {1: Voice(), 2: Voice((0.0, 1.0)), 3: Voice(speech_ms=400), 4: None}
         self.failure: Exception | None = None
 
-    async def transcribe(self, audio: AsyncIterable[bytes], *, language: str, trace_id: str) -> Any:
+    async def transcribe(self, audio: AsyncIterable[bytes], *, language: str, trace_id: str, voice: bool) -> Any:
+        assert voice
         if self.failure is not None:
             raise self.failure
         pcm = b"".join([chunk async for chunk in audio])
