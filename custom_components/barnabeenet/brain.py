@@ -127,6 +127,16 @@ class Brain:
         self._entry.async_on_unload(lambda: async_forget(self._hass, self._entry))
         self._tell_of_budget()
 
+    async def _hand_memories_over(self) -> None:
+        """What somebody wrote under their login before they became a person of the home is the person's now."""
+        try:
+            for person in self.household.people:
+                login = person.login(self._hass)
+                if login is not None:
+                    await self.memories.hand_over(f"user {login}", person.speaker)
+        except StateError as error:
+            _LOGGER.warning("What people wrote before they were known is theirs after the next start: %s", error)
+
     async def _forget_memories(self, speakers: Collection[str]) -> None:
         for speaker in speakers:
             await self.memories.forget_all_of(speaker)
@@ -139,6 +149,7 @@ class Brain:
             self._hass.config_entries.async_schedule_reload(self._entry.entry_id)
             return
         await self.household.follow()
+        await self._hand_memories_over()
         self._state.purse.budget.limits = _budget(options, {each.settings.name: each.daily_usd for each in providers})
         self._state.purse.budget.local_only = options.local_only
         self._state.limiter.table = LimitTable(Limits(per_minute=options.per_minute, per_hour=options.per_hour))

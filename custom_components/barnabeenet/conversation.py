@@ -72,6 +72,7 @@ class Conversation(BarnabeeNetEntity, conversation.ConversationEntity):
         context = _context_of(user_input)
         household = self._data.brain.household
         identity = household.who(context.voice, user_input.context.user_id, user_input.device_id)
+        context.confidence = identity.confidence
         here = HomeAssistantHere(
             self._assist, self._toolboxes, user_input, chat_log, identity=identity, voice=context.voice
         )

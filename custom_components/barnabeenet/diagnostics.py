@@ -16,7 +16,7 @@ from .provider_entries import CONF_BASE_URL, providers_of
 
 _SECRET: Final = {CONF_API_KEY, CONF_BASE_URL, CONF_HOST, CONF_TOKEN, "redis_url"}
 _WHO: Final = {CONF_CODE_HASH, CONF_PERSON, CONF_USER}
-_SAID: Final = {"text", "reply", "error", "device_id", "satellite_id"}
+_SAID: Final = {"text", "reply", "error", "device_id", "satellite_id", "speaker"}
 
 
 async def async_get_config_entry_diagnostics(

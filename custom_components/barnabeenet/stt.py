@@ -169,7 +169,8 @@ class SpeechToText(SidecarEntity, stt.SpeechToTextEntity):
             await guess.settle(final)
         turn.text, turn.voice = transcription.text, transcription.voice
         # Whoever answers, be it another agent, knows in whose name.
-        turn.speaker = self._data.brain.household.who(turn.voice, None, turn.device_id).speaker
+        identity = self._data.brain.household.who(turn.voice, None, turn.device_id)
+        turn.speaker, turn.confidence = identity.speaker, identity.confidence
         for name, duration_ms in transcription.timings_ms.items():
             turn.record(f"stt.{name}", duration_ms)
         if not turn.text:

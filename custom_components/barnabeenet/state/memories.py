@@ -120,6 +120,13 @@ class Memories:
         forgotten = await self._database.transact(rows.forget_all(speaker), self._vectors.drop)
         return len(forgotten)
 
+    async def hand_over(self, owner: str, to: str) -> int:
+        """Makes all of one key's memories another's, when both are the same person, and tells how many; raises StateError."""
+        if owner == to:
+            return 0
+        handed = await self._database.transact(rows.hand_over(owner, checked_name(to, "speaker's key")), self._handed)
+        return len(handed.moved)
+
     # Finding
 
     async def recall(
@@ -193,6 +200,11 @@ class Memories:
 
     def _placed(self, memory: Memory) -> None:
         self._vectors.move(Place(memory.id, memory.owner, memory.visibility, memory.kind))
+
+    def _handed(self, handed: rows.Handed) -> None:
+        self._vectors.drop(handed.doubled)
+        for memory in handed.moved:
+            self._placed(memory)
 
     def _reworded(self, changed: rows.Changed | None) -> None:
         if changed is not None:

@@ -62,6 +62,27 @@ def forget_all(speaker: str) -> Callable[[sqlite3.Connection], list[int]]:
     return _returning("DELETE FROM memories WHERE owner = ? RETURNING id", (speaker,))
 
 
+class Handed(NamedTuple):
+    """Memories that have become somebody else's, and the numbers of those that they had already."""
+
+    moved: list[Memory]
+    doubled: list[int]
+
+
+def hand_over(owner: str, to: str) -> Callable[[sqlite3.Connection], Handed]:
+    """Makes all that is one speaker's another's; of what both have, the other's own is left."""
+
+    def job(connection: sqlite3.Connection) -> Handed:
+        doubled = _returning(
+            "DELETE FROM memories WHERE owner = ?1 AND text IN (SELECT text FROM memories WHERE owner = ?2) RETURNING id",
+            (owner, to),
+        )(connection)
+        moved = _returning("UPDATE memories SET owner = ? WHERE owner = ? RETURNING id", (to, owner))(connection)
+        return Handed([_by_id(connection, number) for number in moved], doubled)
+
+    return job
+
+
 class Changed(NamedTuple):
     """A memory with its new text, and the numbers of those whose vectors are no longer right."""
 

@@ -61,6 +61,8 @@ class VoiceContext:
     satellite_id: str | None = None
     # Who speaks, as far as it is known; None is a guest.
     speaker: str | None = None
+    # How sure that is, from 0 (a guest) to 1; None before anybody has looked.
+    confidence: float | None = None
     text: str | None = None
     reply: str | None = None
     intent: str | None = None
@@ -101,6 +103,8 @@ class VoiceContext:
             "language": self.language,
             "device_id": self.device_id,
             "satellite_id": self.satellite_id,
+            "speaker": self.speaker,
+            "confidence": None if self.confidence is None else round(self.confidence, 3),
             "text": self.text,
             "reply": self.reply,
             "intent": self.intent,

@@ -203,6 +203,27 @@ async def test_all_of_a_person_are_forgotten_and_nobody_elses(memories: Memories
 # Finding
 
 
+async def test_what_is_handed_over_is_found_by_its_new_owner_alone(memories: Memories, database: Database) -> None:
+    for text in ("The bike code is 4711", "The alarm code is 1234"):
+        await memories.remember(text, speaker="user 1")
+    own = await memories.remember("The bike code is 4711", speaker="anna", visibility="family")
+    await memories.remember("The bike code is 4711", speaker="ben")
+    await memories.settled()
+    assert await memories.hand_over("user 1", "anna") == 1
+    assert await memories.hand_over("user 1", "anna") == 0
+    assert await memories.hand_over("anna", "anna") == 0
+    assert [each.text for each in await memories.page(speaker="anna")] == [
+        "The bike code is 4711",
+        "The alarm code is 1234",
+    ]
+    assert (await memories.page(speaker="anna"))[0] == own
+    (found,) = [each for each in await memories.recall("alarm", speaker="anna") if "alarm" in each.memory.text]
+    assert found.how == {"keyword", "vector"}
+    assert "The alarm code is 1234" not in texts(await memories.recall("alarm code", speaker="user 1"))
+    assert "The alarm code is 1234" not in texts(await memories.recall("alarm code", speaker="ben"))
+    await check_words(database)
+
+
 async def test_everybody_sees_their_own_and_the_familys(memories: Memories) -> None:
     await memories.remember("Anna's surprise party is on Friday", speaker="ben")
     await memories.remember("party hats are in the attic", speaker="anna", visibility="family")
