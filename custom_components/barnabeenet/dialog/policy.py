@@ -31,6 +31,8 @@ _EARLIER_MAX: Final = 2
 # These reach no thing of the home by its name, or a list that Home Assistant finds by itself.
 _UNTARGETED: Final = frozenset({"add", "remove", "say", "timer"})
 _MEMORY: Final = frozenset({"forget", "remember"})
+# A sentence that Home Assistant carries out when a timer ends.
+_LATER_COMMAND: Final = "conversation_command"
 # The arguments that are words of the speaker's own, to be found in what they said.
 _SAID_ARGUMENTS: Final = {"add": ("item",), "remove": ("item",), "say": ("message",), "play": ("search_query",)}
 
@@ -101,6 +103,9 @@ class Policy:
         if len(repr(call.arguments)) > _ARGUMENTS_MAX_CHARS:
             return Refuse("The arguments are too long.")
         call = ToolCall(call.id, call.name, unquote(call.arguments))
+        if call.arguments.get(_LATER_COMMAND):
+            # Nobody would be asked when the time has come. Home Assistant's own sentences take what a person says so.
+            return Refuse("Commands cannot be put off with a timer. Set one that rings, or do it now.")
         action = understand(call.name, call.arguments, self.things, self.harmless)
         if action.verb in _MEMORY:
             return _decide_memory(action, call, spoken)

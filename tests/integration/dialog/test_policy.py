@@ -190,6 +190,13 @@ def test_to_turn_everything_off_is_not_to_unlock_the_door() -> None:
     assert isinstance(decide("intent__HassTurnOff", {"area": "Hall"}, "turn everything off in the hall"), Refuse)
 
 
+def test_a_timer_carries_out_nothing_when_it_ends() -> None:
+    asked = "set a timer for five minutes and then unlock the front door"
+    later = decide("intent__HassStartTimer", {"minutes": 5, "conversation_command": "unlock the front door"}, asked)
+    assert isinstance(later, Refuse)
+    assert isinstance(decide("intent__HassStartTimer", {"minutes": 5, "conversation_command": ""}, asked), Allow)
+
+
 def test_marks_in_arguments_are_taken_off() -> None:
     decision = decide("intent__HassTurnOn", {"name": "⟦Bed light⟧"}, "bed light on")
     assert isinstance(decision, Allow)
