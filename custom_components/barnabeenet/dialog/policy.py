@@ -7,10 +7,8 @@ the last holds for the home's own sentences, too.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-import time
 from typing import Any, Final
 
 from ..providers.base import ToolCall
@@ -20,10 +18,8 @@ from .own_words import are_own_words
 from .quote import NAME_MAX_CHARS, clean, unquote
 from .second_factor import Household, NoHousehold, Permission
 from .things import Mentions, Thing, Things
-from .verbs import asks_for, is_yes, means_all, points_back, question_for
+from .verbs import asks_for, means_all, points_back, question_for
 
-CONFIRM_WITHIN_S: Final = 30.0
-_PENDING_MAX: Final = 64
 _ARGUMENTS_MAX_CHARS: Final = 4_000
 _NAMED_MAX: Final = 3
 _MEMORY_MAX_CHARS: Final = 240
@@ -62,7 +58,7 @@ class Allow:
 
 @dataclass(frozen=True)
 class Confirm:
-    """Ask the speaker; see `Confirmations` for what comes of the answer."""
+    """Ask the speaker first; `proof` is what their yes is worth."""
 
     question: str
     call: ToolCall
@@ -199,33 +195,6 @@ class Policy:
     def _is_nearest(self, thing: Thing, area: str | None) -> bool:
         """Whether who names no place means this one: in their own room, or the home's only one of its domain."""
         return (thing.area is not None and thing.area == area) or len(self.things.of_kind(thing.domain)) == 1
-
-
-class Confirmations:
-    """Calls that wait for a yes: one for a session, for a short while; `clock` is monotonic, in seconds."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._pending: OrderedDict[str, tuple[Confirm, str | None, float]] = OrderedDict()
-
-    def ask(self, confirm: Confirm, spoken: Spoken) -> None:
-        """Keeps the call until the session's next utterance; a newer one takes its place."""
-        self._pending.pop(spoken.session, None)
-        self._pending[spoken.session] = (confirm, spoken.speaker, self._clock() + CONFIRM_WITHIN_S)
-        while len(self._pending) > _PENDING_MAX:
-            self._pending.popitem(last=False)
-
-    def answer(self, spoken: Spoken) -> ToolCall | None:
-        """The very call that was asked about, when this utterance is a plain yes to it; whatever it is, it ends the wait.
-
-        A sensitive one needs the yes of the person who asked for it.
-        """
-        confirm, speaker, until_s = self._pending.pop(spoken.session, (None, None, 0.0))
-        if confirm is None or self._clock() >= until_s or not is_yes(spoken.text, spoken.language):
-            return None
-        if confirm.sensitive and (spoken.speaker is None or spoken.speaker != speaker):
-            return None
-        return confirm.call
 
 
 def _decide_memory(action: Action, call: ToolCall, spoken: Spoken) -> Decision:

@@ -8,10 +8,8 @@ import pytest
 
 from custom_components.barnabeenet.dialog.actions import Gravity, gravity_of, gravity_of_service, is_offered
 from custom_components.barnabeenet.dialog.policy import (
-    CONFIRM_WITHIN_S,
     Allow,
     Confirm,
-    Confirmations,
     Decision,
     Policy,
     Refuse,
@@ -273,49 +271,6 @@ def test_a_switch_may_be_a_door_by_its_name(name: str, sensitive: bool) -> None:
 )
 def test_a_yes_is_nothing_but_a_yes(text: str, language: str, yes: bool) -> None:
     assert is_yes(text, language) is yes
-
-
-class TestConfirmations:
-    """What becomes of a question."""
-
-    now_s = 0.0
-
-    def _asked(self, sensitive: bool = True, speaker: str | None = "anna", session: str = "s") -> Confirmations:
-        waiting = Confirmations(lambda: self.now_s)
-        waiting.ask(Confirm("?", CALL, sensitive), spoken("x", speaker=speaker, session=session))
-        return waiting
-
-    def test_a_yes_of_the_same_person_gives_the_call_once(self) -> None:
-        waiting = self._asked()
-        assert waiting.answer(spoken("yes")) is CALL
-        assert waiting.answer(spoken("yes")) is None
-
-    @pytest.mark.parametrize("changes", [{"speaker": "ben"}, {"speaker": None}, {"session": "other"}])
-    def test_nobody_elses_yes_counts(self, changes: dict[str, Any]) -> None:
-        assert self._asked().answer(spoken("yes", **changes)) is None
-
-    def test_anything_else_ends_the_wait(self) -> None:
-        waiting = self._asked()
-        assert waiting.answer(spoken("what is the weather")) is None
-        assert waiting.answer(spoken("yes")) is None
-
-    def test_a_late_yes_is_none(self) -> None:
-        waiting = self._asked()
-        self.now_s = CONFIRM_WITHIN_S
-        assert waiting.answer(spoken("yes")) is None
-
-    def test_a_guest_may_confirm_what_is_ordinary(self) -> None:
-        assert self._asked(sensitive=False, speaker=None).answer(spoken("yes", speaker=None)) is CALL
-
-    def test_it_is_bounded(self) -> None:
-        waiting = self._asked(session="first")
-        for number in range(64):
-            waiting.ask(Confirm("?", CALL, sensitive=False), spoken("x", session=str(number)))
-        assert waiting.answer(spoken("yes", session="first")) is None
-        assert waiting.answer(spoken("yes", session="63")) is CALL
-
-
-CALL = ToolCall("1", "intent__HassTurnOff", {"name": "Front door"})
 
 
 # Memories
