@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from custom_components.barnabeenet.dialog.context import Context, Event, Heard, Memory, Profile, Seen, Weather
-from custom_components.barnabeenet.dialog.policy import Allow, Confirm, Confirmations, Policy, Spoken
+from custom_components.barnabeenet.dialog.policy import Allow, Confirm, Policy, Spoken
 from custom_components.barnabeenet.dialog.prompt import Built, build, result_message, with_results
 from custom_components.barnabeenet.dialog.quote import CLOSE, OPEN, clean
 from custom_components.barnabeenet.dialog.things import Reading, Thing, Things
+from custom_components.barnabeenet.dialog.verbs import is_yes
 from custom_components.barnabeenet.providers.base import Message, Prompt, Tool, ToolCall
 from custom_components.barnabeenet.state.session_types import Turn
 
@@ -91,7 +92,7 @@ class Doing:
     """Carries out what the policy allows, as a turn does."""
 
     policy: Policy
-    waiting: Confirmations = field(default_factory=Confirmations)
+    waiting: dict[str, tuple[Confirm, str | None]] = field(default_factory=dict)
     done: list[ToolCall] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
 
@@ -101,11 +102,14 @@ class Doing:
             self.done.append(decision.call)
         elif isinstance(decision, Confirm):
             self.questions.append(decision.question)
-            self.waiting.ask(decision, spoken)
+            self.waiting[spoken.session] = (decision, spoken.speaker)
 
     def hear(self, spoken: Spoken) -> None:
-        if (call := self.waiting.answer(spoken)) is not None:
-            self.done.append(call)
+        confirm, speaker = self.waiting.pop(spoken.session, (None, None))
+        if confirm is None or not is_yes(spoken.text, spoken.language):
+            return
+        if not confirm.sensitive or (speaker is not None and speaker == spoken.speaker):
+            self.done.append(confirm.call)
 
 
 def _prompt(case: dict[str, Any], speaker: str | None) -> tuple[Things, Built]:
