@@ -58,6 +58,28 @@ class _Refused(Exception):
     """What the model is told."""
 
 
+@dataclass(frozen=True)
+class _Call:
+    """Whose memories are asked, and where the model's call comes from; `speaker` is None for a guest."""
+
+    hass: HomeAssistant
+    memories: Memories
+    speaker: str | None
+    context: LLMContext
+
+    @property
+    def owner(self) -> str:
+        """Who keeps something; raises _Refused for a guest."""
+        if self.speaker is None:
+            raise _Refused("Nobody knows who is speaking, and things are kept for known people only. Tell them so.")
+        return self.speaker
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether our own agent's model calls, whose policy has judged the call already."""
+        return self.context.platform == DOMAIN
+
+
 class _MemoryTool(Tool):
     """A tool that works in the name of who speaks."""
 
@@ -69,21 +91,14 @@ class _MemoryTool(Tool):
         arguments = self.parameters(unquote(tool_input.tool_args))
         speaker = speaker_of_llm(hass, llm_context)
         try:
-            memories = _available(hass)
-            return ToolResult(data=await self._use(hass, memories, speaker, arguments, llm_context))
+            call = _Call(hass, _available(hass), speaker, llm_context)
+            return ToolResult(data=await self._use(call, arguments))
         except _Refused as refusal:
             return ToolResult(data={"error": str(refusal)}, error=True)
         except (StateError, ValueError) as error:
             return ToolResult(data={"error": f"It did not work: {error}"}, error=True)
 
-    async def _use(
-        self,
-        hass: HomeAssistant,
-        memories: Memories,
-        speaker: str | None,
-        arguments: dict[str, Any],
-        llm_context: LLMContext,
-    ) -> dict[str, Any]:
+    async def _use(self, call: _Call, arguments: dict[str, Any]) -> dict[str, Any]:
         raise NotImplementedError
 
 
@@ -107,27 +122,19 @@ class RememberTool(_MemoryTool):
     annotations = ToolAnnotations(destructive=False, idempotent=True, open_world=False)
 
     @override
-    async def _use(
-        self,
-        hass: HomeAssistant,
-        memories: Memories,
-        speaker: str | None,
-        arguments: dict[str, Any],
-        llm_context: LLMContext,
-    ) -> dict[str, Any]:
-        owner = _known(speaker)
+    async def _use(self, call: _Call, arguments: dict[str, Any]) -> dict[str, Any]:
+        owner, language = call.owner, call.context.language
         text = clean(arguments["text"], max_chars=TEXT_MAX_CHARS)
         said = _said()
-        # Our own agent asks its policy, which knows more.
-        if llm_context.platform != DOMAIN and said is not None and not are_own_words(text, said, llm_context.language):
+        if not call.is_ours and said is not None and not are_own_words(text, said, language):
             raise _Refused("The person has not said this. Remember only what they said, in their own words.")
         turn = trace.pending()
-        kept = await memories.remember(
+        kept = await call.memories.remember(
             text,
             speaker=owner,
             visibility=arguments["visibility"],
             source=turn.trace_id if turn is not None else None,
-            language=llm_context.language,
+            language=language,
         )
         return {"remembered": quote(kept.text, max_chars=TEXT_MAX_CHARS)}
 
@@ -151,15 +158,9 @@ class RecallTool(_MemoryTool):
     annotations = ToolAnnotations(read_only=True, destructive=False, idempotent=True, open_world=False)
 
     @override
-    async def _use(
-        self,
-        hass: HomeAssistant,
-        memories: Memories,
-        speaker: str | None,
-        arguments: dict[str, Any],
-        llm_context: LLMContext,
-    ) -> dict[str, Any]:
-        found = await memories.recall(arguments["query"], speaker=speaker, limit=_FOUND_MAX)
+    async def _use(self, call: _Call, arguments: dict[str, Any]) -> dict[str, Any]:
+        speaker = call.speaker
+        found = await call.memories.recall(arguments["query"], speaker=speaker, limit=_FOUND_MAX)
         may_hear = [each.memory for each in found if each.memory.visibility == "family" or each.memory.owner == speaker]
         return {"memories": [_told(memory, speaker) for memory in may_hear]}
 
@@ -183,24 +184,15 @@ class ForgetTool(_MemoryTool):
     annotations = ToolAnnotations(open_world=False)
 
     @override
-    async def _use(
-        self,
-        hass: HomeAssistant,
-        memories: Memories,
-        speaker: str | None,
-        arguments: dict[str, Any],
-        llm_context: LLMContext,
-    ) -> dict[str, Any]:
-        owner = _known(speaker)
-        memory = await _meant(memories, owner, arguments["text"])
-        # Our own agent has asked the person itself.
-        if llm_context.platform != DOMAIN and not _has_agreed(hass, owner, memory.id, llm_context):
+    async def _use(self, call: _Call, arguments: dict[str, Any]) -> dict[str, Any]:
+        memory = await _meant(call.memories, call.owner, arguments["text"])
+        if not call.is_ours and not _has_agreed(call.hass, call.owner, memory.id, call.context):
             return {
                 "forgotten": False,
                 "ask": "Ask the person whether to forget this, naming it, and call again when they have said yes.",
                 "memory": quote(memory.text, max_chars=TEXT_MAX_CHARS),
             }
-        return {"forgotten": await memories.forget(memory.id, speaker=owner)}
+        return {"forgotten": await call.memories.forget(memory.id, speaker=call.owner)}
 
 
 _TOOLS: Final[tuple[Tool, ...]] = (RememberTool(), RecallTool(), ForgetTool())
@@ -225,12 +217,6 @@ def _available(hass: HomeAssistant) -> Memories:
     if memories is None:
         raise _Refused("There are no memories now.")
     return memories
-
-
-def _known(speaker: str | None) -> str:
-    if speaker is None:
-        raise _Refused("Nobody knows who is speaking, and things are kept for known people only. Tell them so.")
-    return speaker
 
 
 def _said() -> Sequence[str] | None:
