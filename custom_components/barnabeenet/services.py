@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
-from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import ATTR_CONFIG_ENTRY_ID, ATTR_DEVICE_ID
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import config_validation as cv
-from homeassistant.helpers.service import async_get_config_entry, async_register_admin_service
+from homeassistant.helpers.service import async_register_admin_service
 from homeassistant.util import dt as dt_util
 import probatio
 
@@ -20,8 +17,7 @@ from . import services_memory, services_upkeep, services_voice
 from .const import DOMAIN
 from .dialog.benchmark import PROVIDERS_MAX
 from .provider_entries import providers_of
-from .providers.base import ProviderError
-from .state.errors import StateError
+from .services_common import brain_of, entry_of, invalid, translated
 from .state.report import DAYS_MAX
 
 ATTR_ENABLED: Final = "enabled"
@@ -114,8 +110,8 @@ def async_register(hass: HomeAssistant) -> None:
 
 async def _cost_report(call: ServiceCall) -> ServiceResponse:
     first, last = _days(call)
-    brain = _brain(call)
-    with _translated():
+    brain = brain_of(call)
+    with translated():
         report = await brain.cost_report(first, last)
     match call.data[ATTR_FORMAT]:
         case "text":
@@ -128,38 +124,38 @@ async def _cost_report(call: ServiceCall) -> ServiceResponse:
 
 
 async def _reset_cost_counter(call: ServiceCall) -> None:
-    brain = _brain(call)
-    with _translated():
+    brain = brain_of(call)
+    with translated():
         await brain.reset_cost_counter()
 
 
 async def _end_session(call: ServiceCall) -> None:
     device_id, speaker = call.data.get(ATTR_DEVICE_ID), call.data.get(ATTR_SPEAKER)
     if (device_id is None) == (speaker is None):
-        raise _invalid("device_or_speaker")
-    brain = _brain(call)
-    with _translated():
+        raise invalid("device_or_speaker")
+    brain = brain_of(call)
+    with translated():
         ended = await brain.end_session(device_id=device_id, speaker=speaker)
     if not ended:
-        raise _invalid("no_session")
+        raise invalid("no_session")
 
 
 async def _set_local_only(call: ServiceCall) -> None:
-    brain = _brain(call)
-    with _translated():
+    brain = brain_of(call)
+    with translated():
         await brain.set_local_only(call.data[ATTR_ENABLED])
 
 
 async def _benchmark(call: ServiceCall) -> ServiceResponse:
-    entry, brain = _entry(call), _brain(call)
+    entry, brain = entry_of(call), brain_of(call)
     known = [provider.settings.name for provider in providers_of(entry)]
     if not known:
-        raise _invalid("no_providers", name=entry.title)
+        raise invalid("no_providers", name=entry.title)
     wanted = list(dict.fromkeys(call.data.get(ATTR_PROVIDERS) or known))
     for name in wanted:
         if name not in known:
-            raise _invalid("unknown_provider", provider=name, known=", ".join(known))
-    with _translated():
+            raise invalid("unknown_provider", provider=name, known=", ".join(known))
+    with translated():
         return (await brain.benchmark(wanted)).as_dict()
 
 
@@ -173,41 +169,9 @@ def _days(call: ServiceCall) -> tuple[date, date]:
         return today.replace(day=1), today
     first, last = call.data.get(ATTR_START), call.data.get(ATTR_END) or today
     if first is None:
-        raise _invalid("range_missing")
+        raise invalid("range_missing")
     if last < first:
-        raise _invalid("range_wrong")
+        raise invalid("range_wrong")
     if (last - first).days >= DAYS_MAX:
-        raise _invalid("range_too_long", days=str(DAYS_MAX))
+        raise invalid("range_too_long", days=str(DAYS_MAX))
     return first, last
-
-
-def _entry(call: ServiceCall) -> ConfigEntry:
-    """The entry that is meant, loaded; raises ServiceValidationError."""
-    return async_get_config_entry(call.hass, DOMAIN, call.data.get(ATTR_CONFIG_ENTRY_ID))
-
-
-def _brain(call: ServiceCall) -> Brain:
-    entry = _entry(call)
-    brain = getattr(entry.runtime_data, "brain", None)
-    if brain is None:
-        raise _invalid("not_ready", name=entry.title)
-    return cast(Brain, brain)
-
-
-def _invalid(key: str, **placeholders: str) -> ServiceValidationError:
-    return ServiceValidationError(
-        translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders or None
-    )
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """What goes wrong inside reaches the person who called."""
-    try:
-        yield
-    except (StateError, ProviderError, ValueError) as error:
-        raise HomeAssistantError(
-            translation_domain=DOMAIN,
-            translation_key="action_failed",
-            translation_placeholders={"error": str(error)},
-        ) from error

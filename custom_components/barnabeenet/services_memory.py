@@ -7,14 +7,13 @@ from typing import Any, Final
 
 from homeassistant.const import ATTR_CONFIG_ENTRY_ID
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import config_validation as cv
-from homeassistant.helpers.service import async_get_config_entry
 from homeassistant.util import dt as dt_util
 import probatio
 
 from .const import DOMAIN
 from .dialog.memories import VISIBILITIES, Kept, Memories
+from .services_common import brain_of, failed, invalid
 from .state.errors import StateError
 from .who import speaker_named, speaker_of_user
 
@@ -78,7 +77,7 @@ def async_register(hass: HomeAssistant) -> None:
 
 
 async def _remember(call: ServiceCall) -> ServiceResponse:
-    memories, speaker = _memories(call), await _speaker(call)
+    memories, speaker = brain_of(call).memories, await _speaker(call)
     try:
         kept = await memories.remember(
             call.data[ATTR_TEXT],
@@ -87,39 +86,39 @@ async def _remember(call: ServiceCall) -> ServiceResponse:
             language=call.hass.config.language,
         )
     except (StateError, ValueError) as error:
-        raise _failed(error) from error
+        raise failed(error) from error
     return {"memory": _told(kept)} if call.return_response else None
 
 
 async def _recall(call: ServiceCall) -> ServiceResponse:
-    memories, speaker = _memories(call), await _speaker(call)
+    memories, speaker = brain_of(call).memories, await _speaker(call)
     query, kind, limit = call.data.get(ATTR_QUERY), call.data.get(ATTR_KIND), call.data[ATTR_LIMIT]
     if query is not None and ATTR_BEFORE in call.data:
-        raise _invalid("query_or_before")
+        raise invalid("query_or_before")
     try:
         if query is None:
             newest = await _newest(memories, speaker, kind, limit, call.data.get(ATTR_BEFORE))
             return {"memories": [_told(each) for each in newest]}
         found = await memories.recall(query, speaker=speaker, limit=limit, kinds=None if kind is None else [kind])
     except (StateError, ValueError) as error:
-        raise _failed(error) from error
+        raise failed(error) from error
     return {"memories": [{**_told(each.memory), "similarity": round(each.similarity, 3)} for each in found]}
 
 
 async def _forget(call: ServiceCall) -> ServiceResponse:
     memory_id, everything = call.data.get(ATTR_MEMORY_ID), call.data[ATTR_EVERYTHING]
     if (memory_id is not None) == everything:
-        raise _invalid("memory_or_everything")
-    memories, speaker = _memories(call), await _speaker(call)
+        raise invalid("memory_or_everything")
+    memories, speaker = brain_of(call).memories, await _speaker(call)
     try:
         if memory_id is None:
             forgotten = await memories.forget_all_of(speaker)
         else:
             forgotten = int(await memories.forget(memory_id, speaker=speaker))
     except (StateError, ValueError) as error:
-        raise _failed(error) from error
+        raise failed(error) from error
     if memory_id is not None and not forgotten:
-        raise _invalid("no_memory", memory=str(memory_id))
+        raise invalid("no_memory", memory=str(memory_id))
     return {"forgotten": forgotten} if call.return_response else None
 
 
@@ -142,27 +141,17 @@ async def _speaker(call: ServiceCall) -> str:
     hass, named, user_id = call.hass, call.data.get(ATTR_SPEAKER), call.context.user_id
     user = None if user_id is None else await hass.auth.async_get_user(user_id)
     if user_id is not None and user is None:
-        raise _invalid("unknown_user")
+        raise invalid("unknown_user")
     if named is None:
         if user is None:
-            raise _invalid("speaker_missing")
+            raise invalid("speaker_missing")
         return speaker_of_user(hass, user.id)
     if user is not None and not user.is_admin:
-        raise _invalid("speaker_for_admins")
+        raise invalid("speaker_for_admins")
     speaker = speaker_named(hass, named)
     if speaker is None:
-        raise _invalid("unknown_speaker", person=named)
+        raise invalid("unknown_speaker", person=named)
     return speaker
-
-
-def _memories(call: ServiceCall) -> Memories:
-    """The memories of the home; raises ServiceValidationError."""
-    entry = async_get_config_entry(call.hass, DOMAIN, call.data.get(ATTR_CONFIG_ENTRY_ID))
-    brain = getattr(entry.runtime_data, "brain", None)
-    memories: Memories | None = None if brain is None else brain.memories
-    if memories is None:
-        raise _invalid("not_ready", name=entry.title)
-    return memories
 
 
 def _told(memory: Kept) -> dict[str, Any]:
@@ -174,15 +163,3 @@ def _told(memory: Kept) -> dict[str, Any]:
         "kind": memory.kind,
         "at": dt_util.utc_from_timestamp(memory.at).isoformat(),
     }
-
-
-def _invalid(key: str, **placeholders: str) -> ServiceValidationError:
-    return ServiceValidationError(
-        translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders or None
-    )
-
-
-def _failed(error: Exception) -> HomeAssistantError:
-    return HomeAssistantError(
-        translation_domain=DOMAIN, translation_key="action_failed", translation_placeholders={"error": str(error)}
-    )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
-from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.service import async_register_admin_service
 import probatio
 
 from .const import DOMAIN
 from .database_keeper import async_keeper
+from .services_common import failed
 from .state.errors import StateError
 
 
@@ -25,20 +25,14 @@ async def _backup_now(call: ServiceCall) -> ServiceResponse:
     try:
         return (await async_keeper(call.hass).copy()).as_dict()
     except StateError as error:
-        raise _failed(str(error)) from error
+        raise failed(error) from error
 
 
 async def _maintenance_now(call: ServiceCall) -> ServiceResponse:
     try:
         result = await async_keeper(call.hass).maintain()
     except StateError as error:
-        raise _failed(str(error)) from error
+        raise failed(error) from error
     if not call.return_response and not result["ok"]:
-        raise _failed(result["error"])
+        raise failed(result["error"])
     return result
-
-
-def _failed(error: str) -> HomeAssistantError:
-    return HomeAssistantError(
-        translation_domain=DOMAIN, translation_key="action_failed", translation_placeholders={"error": error}
-    )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 import wave
 
 from homeassistant.const import ATTR_CONFIG_ENTRY_ID
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import config_validation as cv
-from homeassistant.helpers.service import async_get_config_entry, async_register_admin_service
+from homeassistant.helpers.service import async_register_admin_service
 import probatio
 
 from .client.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ
@@ -21,6 +21,7 @@ from .client.sidecar import Sidecar
 from .const import DOMAIN
 from .identity import Household
 from .people import Person
+from .services_common import entry_of, failed, invalid
 from .state.errors import StateError
 from .state.voices import SAMPLES_MAX, Voice
 
@@ -59,7 +60,7 @@ def async_register(hass: HomeAssistant) -> None:
 
 async def _enroll_speaker(call: ServiceCall) -> ServiceResponse:
     hass = call.hass
-    data = async_get_config_entry(hass, DOMAIN, call.data.get(ATTR_CONFIG_ENTRY_ID)).runtime_data
+    data = entry_of(call).runtime_data
     household: Household = data.brain.household
     person = _person(household, call.data[ATTR_PERSON])
     language = call.data.get(ATTR_LANGUAGE) or hass.config.language
@@ -70,7 +71,7 @@ async def _enroll_speaker(call: ServiceCall) -> ServiceResponse:
     try:
         learnt = await household.learning.hear(person.speaker, voices, anew=call.data[ATTR_REPLACE])
     except StateError as error:
-        raise _failed("action_failed", error=str(error)) from error
+        raise failed(error) from error
     return {
         "person": person.name,
         "files": [
@@ -82,15 +83,15 @@ async def _enroll_speaker(call: ServiceCall) -> ServiceResponse:
 
 
 async def _forget_voice(call: ServiceCall) -> None:
-    data = async_get_config_entry(call.hass, DOMAIN, call.data.get(ATTR_CONFIG_ENTRY_ID)).runtime_data
+    data = entry_of(call).runtime_data
     household: Household = data.brain.household
     person = _person(household, call.data[ATTR_PERSON])
     try:
         gone = await household.forget_voice(person.speaker)
     except StateError as error:
-        raise _failed("action_failed", error=str(error)) from error
+        raise failed(error) from error
     if not gone:
-        raise _invalid("no_voice", person=person.name)
+        raise invalid("no_voice", person=person.name)
 
 
 def _person(household: Household, said: str) -> Person:
@@ -100,30 +101,30 @@ def _person(household: Household, said: str) -> Person:
         if wanted in {person.name.casefold(), person.key.casefold(), person.person_entity_id}:
             return person
     known = ", ".join(person.name for person in household.people)
-    raise _invalid("unknown_person", person=said, known=known or "-")
+    raise invalid("unknown_person", person=said, known=known or "-")
 
 
 def _read(hass: HomeAssistant, path: str) -> bytes:
     """The samples of a WAV file; blocks. Raises ServiceValidationError."""
     if not hass.config.is_allowed_path(path):
-        raise _invalid("file_refused", path=path)
+        raise invalid("file_refused", path=path)
     try:
         with wave.open(str(Path(path)), "rb") as recording:
             found = (recording.getframerate(), recording.getsampwidth(), recording.getnchannels())
             if found != (SAMPLE_RATE_HZ, SAMPLE_BYTES, 1):
                 rate_hz, width, channels = found
-                raise _invalid(
+                raise invalid(
                     "file_wrong",
                     path=path,
                     error=f"{rate_hz} Hz, {8 * width} bits, {channels} channels; 16000 Hz, 16 bits, 1 channel are needed",
                 )
             if recording.getnframes() > RECORDING_MAX_S * SAMPLE_RATE_HZ:
-                raise _invalid("file_wrong", path=path, error=f"longer than {RECORDING_MAX_S} seconds")
+                raise invalid("file_wrong", path=path, error=f"longer than {RECORDING_MAX_S} seconds")
             return recording.readframes(recording.getnframes())
     except FileNotFoundError as error:
-        raise _invalid("file_missing", path=path) from error
+        raise invalid("file_missing", path=path) from error
     except (OSError, EOFError, wave.Error) as error:
-        raise _invalid("file_wrong", path=path, error=str(error) or "it is cut short") from error
+        raise invalid("file_wrong", path=path, error=str(error) or "it is cut short") from error
 
 
 async def _listen(sidecar: Sidecar, path: str, pcm: bytes, language: str) -> Voice | None:
@@ -136,13 +137,9 @@ async def _listen(sidecar: Sidecar, path: str, pcm: bytes, language: str) -> Voi
     try:
         transcription = await sidecar.transcribe(chunks(), language=language, trace_id=uuid4().hex, voice=True)
     except SidecarError as error:
-        raise _failed("cannot_hear", path=path, error=str(error)) from error
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="cannot_hear",
+            translation_placeholders={"path": path, "error": str(error)},
+        ) from error
     return transcription.voice
-
-
-def _invalid(key: str, **placeholders: str) -> ServiceValidationError:
-    return ServiceValidationError(translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders)
-
-
-def _failed(key: str, **placeholders: Any) -> HomeAssistantError:
-    return HomeAssistantError(translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders)

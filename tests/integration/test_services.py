@@ -19,7 +19,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 import yaml
 
-from custom_components.barnabeenet import services
+from custom_components.barnabeenet import services, services_common
 from custom_components.barnabeenet.const import DOMAIN
 from custom_components.barnabeenet.providers.base import Unreachable
 from custom_components.barnabeenet.state.errors import StateError
@@ -285,7 +285,7 @@ async def test_the_described_actions_are_those_that_are_there(home: HomeAssistan
 
 async def test_every_error_of_an_action_has_its_text(home: HomeAssistant) -> None:
     texts = await async_get_translations(home, "en", "exceptions", [DOMAIN])
-    source = Path(services.__file__).read_text()
+    source = Path(services.__file__).read_text() + Path(services_common.__file__).read_text()
     for key in ("device_or_speaker", "no_providers", "no_session", "not_ready", "unknown_provider", "action_failed"):
         assert f'"{key}"' in source
         assert texts[f"component.{DOMAIN}.exceptions.{key}.message"]

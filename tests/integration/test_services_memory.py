@@ -217,6 +217,7 @@ async def test_what_went_wrong_is_told(
 async def test_a_home_without_memories_says_so(
     home: HomeAssistant, loaded: MockConfigEntry, anna: MockUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loaded.runtime_data.brain, "memories", None)
-    for name, data in (("remember", {"text": "x"}), ("recall", {}), ("forget", {"memory_id": 1})):
-        assert await refused(home, name, anna, **data) == "not_ready"
+    with monkeypatch.context() as patched:
+        patched.setattr(loaded.runtime_data, "brain", None)
+        for name, data in (("remember", {"text": "x"}), ("recall", {}), ("forget", {"memory_id": 1})):
+            assert await refused(home, name, anna, **data) == "not_ready"
