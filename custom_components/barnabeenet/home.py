@@ -16,9 +16,11 @@ from homeassistant.core import HomeAssistant, State, callback
 from homeassistant.helpers import area_registry as ar, entity_registry as er, floor_registry as fr, intent
 from homeassistant.util import language as language_util
 
+from .dialog.own_sentences import own_sentences
 from .dialog.shopping import ITEMS
 from .dialog.slots import Entity, Home
 from .dialog.vocabulary import Templates
+from .people import people_of_home
 
 _FALLBACK_LANGUAGE = "en"
 # What people set and read at home; the rest of HA's 0 to 100 would only be misheard.
@@ -51,6 +53,7 @@ def read_home(hass: HomeAssistant, language: str) -> Home:
             "todo_list_item": items,
             "zone": _spoken(state.name for state in hass.states.async_all("zone")),
         },
+        people=_spoken(person.name for person in people_of_home(hass)),
     )
 
 
@@ -80,6 +83,7 @@ async def load_templates(hass: HomeAssistant, language: str) -> Templates:
         lean=await hass.async_add_executor_job(_load_lean, language),
         full=None if loaded is None else loaded.intents,
         triggers=tuple(manager.trigger_sentences),
+        own=own_sentences(language),
     )
 
 

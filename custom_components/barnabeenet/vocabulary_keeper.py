@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from homeassistant.components.conversation import DOMAIN as CONVERSATION
 from homeassistant.components.conversation.agent_manager import get_agent_manager
 from homeassistant.components.homeassistant.exposed_entities import async_listen_entity_updates
+from homeassistant.config_entries import SIGNAL_CONFIG_ENTRY_CHANGED, ConfigEntry, ConfigEntryChange
 from homeassistant.const import EVENT_CORE_CONFIG_UPDATE, EVENT_STATE_CHANGED
 from homeassistant.core import EventStateChangedData, HomeAssistant, callback
 from homeassistant.helpers import (
@@ -19,10 +20,12 @@ from homeassistant.helpers import (
     start,
 )
 from homeassistant.helpers.debounce import Debouncer
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from wyoming.info import Info
 
 from .client.errors import SidecarError
 from .client.messages import Vocabulary
+from .const import DOMAIN
 from .dialog.slots import Home
 from .dialog.vocabulary import Templates, build
 from .home import load_templates, read_home, spoken_language
@@ -96,6 +99,7 @@ class VocabularyKeeper:
             async_listen_entity_updates(hass, CONVERSATION, self._changed),
             async_listen_entity_updates(hass, CONVERSATION, self._changed),
             get_agent_manager(hass).subscribe_intents(self._changed),
+            async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, self._entry_changed),
             self._ears.subscribe(self._ears_changed),
         ]
         self._changed()
@@ -103,6 +107,11 @@ class VocabularyKeeper:
     @callback
     def _changed(self, _: Any = None) -> None:
         self._debouncer.async_schedule_call()
+
+    @callback
+    def _entry_changed(self, _: ConfigEntryChange, entry: ConfigEntry) -> None:
+        if entry.domain == DOMAIN:  # perhaps somebody lives here now who did not before
+            self._changed()
 
     @callback
     def _ears_changed(self) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from datetime import timedelta
 import threading
 import time
+from types import MappingProxyType
 from typing import Any
 from unittest.mock import patch
 
 from homeassistant.components.conversation.agent_manager import get_agent_manager
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import CoreState, HomeAssistant
 from homeassistant.helpers import (
     area_registry as ar,
@@ -122,6 +124,22 @@ async def test_temperatures_are_those_of_the_homes_units(house: HomeAssistant) -
     assert 70 not in read_home(house, "en").temperatures
     house.config.units = US_CUSTOMARY_SYSTEM
     assert 70 in read_home(house, "en").temperatures
+
+
+async def test_who_moves_in_is_known_by_name(
+    house: HomeAssistant, keeper: VocabularyKeeper, ears: Ears, built: Vocabulary
+) -> None:
+    assert "learn my voice" in built.sentences
+    assert "person" not in built.lists
+    entry = MockConfigEntry(domain="barnabeenet")
+    entry.add_to_hass(house)
+    ada = ConfigSubentry(
+        subentry_id="ada", subentry_type="person", title="Ada", unique_id=None, data=MappingProxyType({})
+    )
+    assert house.config_entries.async_add_subentry(entry, ada)
+    await _settle(house)
+    assert ears.taken[-1].lists["person"] == ["Ada"]
+    assert "my name is {person}" in ears.taken[-1].sentences
 
 
 @pytest.mark.parametrize(

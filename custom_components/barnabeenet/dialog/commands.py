@@ -11,6 +11,7 @@ from hassil.intents import IntentData, Intents, SlotList
 from hassil.parse_expression import parse_sentence
 from hassil.parser import ParseError
 
+from .own_sentences import Own
 from .phrasings import SLOT, phrasings
 from .slots import Home, SlotLists, values_of
 
@@ -66,6 +67,13 @@ class Commands:
             if not SLOT.search(text):
                 self._keep(text)
 
+    def add_own(self, own: Own) -> None:
+        """Adds what is said to Barnabee itself, but for sentences whose list is empty in this home."""
+        for template in own.templates:
+            for text in _phrasings(parse_sentence(template, keep_text=True), {}, 32, float("inf")):
+                slots = [(slot[0], slot[1]) for slot in SLOT.finditer(text)]
+                self._keep_filled(text, {slot: self._slots.own(name, own.lists.get(name, ())) for slot, name in slots})
+
     def lists(self) -> dict[str, list[str]]:
         """The lists that the sentences use."""
         used = {slot[1] for text in self.texts for slot in SLOT.finditer(text)}
@@ -92,11 +100,16 @@ class Commands:
                     if slot[0] not in found:
                         found[slot[0]] = self._find_list(slot[1], slot[2], lists, block)
                 # A name alone is a command to HA ("Bed Light" turns it on), but every command holds a name.
-                if len(slots) <= _SLOTS_MAX and SLOT.sub("", text).strip() and all(found[slot[0]] for slot in slots):
-                    self._keep(SLOT.sub(lambda slot: f"{{{found[slot[0]]}}}", text))
+                if len(slots) <= _SLOTS_MAX and SLOT.sub("", text).strip():
+                    self._keep_filled(text, {slot[0]: found[slot[0]] for slot in slots})
 
     def _find_list(self, name: str, slot: str, lists: Mapping[str, SlotList], block: IntentData) -> str | None:
         return None if name in _UNSAID_LISTS else self._slots.find(name, slot, lists.get(name), block)
+
+    def _keep_filled(self, text: str, found: Mapping[str, str | None]) -> None:
+        """Keeps a text with each slot's list in its place, unless the home has nothing for one of them."""
+        if all(found.values()):
+            self._keep(SLOT.sub(lambda slot: f"{{{found[slot[0]]}}}", text))
 
     def _keep(self, text: str) -> None:
         words = (*_EDGE, *text.split(), *_EDGE[:1])

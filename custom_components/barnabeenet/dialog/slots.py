@@ -36,6 +36,7 @@ class Home:
     floors: tuple[str, ...] = ()
     temperatures: range = range(5, 36)
     wildcards: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    people: tuple[str, ...] = ()
 
 
 class SlotLists:
@@ -67,6 +68,10 @@ class SlotLists:
         if isinstance(slot_list, TextSlotList):
             return self._keep(name, self._texts(slot_list, slot, block))
         return None
+
+    def own(self, name: str, values: Iterable[str]) -> str | None:
+        """The name of the list for what is said to Barnabee itself: the home's areas or people, else these values."""
+        return self._keep(name, {"area": self.home.areas, "person": self.home.people}.get(name, values))
 
     def _entities(self, block: IntentData) -> list[Entity]:
         """The entities that a block of sentences may name."""

@@ -18,6 +18,7 @@ from ..client.messages import (
     Vocabulary,
 )
 from .commands import Commands
+from .own_sentences import NOTHING, Own
 from .phrasings import SLOT
 from .slots import Home
 
@@ -37,10 +38,17 @@ class Templates:
     """All of HA's sentences for the language, with the user's own."""
     triggers: tuple[str, ...] = ()
     """The sentences of automations."""
+    own: Own = NOTHING
+    """What is said to Barnabee itself."""
 
     def same_as(self, other: Templates) -> bool:
         """Whether nothing was loaded anew; comparing the sentences themselves would take longer than using them."""
-        return self.lean is other.lean and self.full is other.full and self.triggers == other.triggers
+        return (
+            self.lean is other.lean
+            and self.full is other.full
+            and self.triggers == other.triggers
+            and self.own == other.own
+        )
 
 
 def build(home: Home, templates: Templates) -> Vocabulary:
@@ -50,6 +58,7 @@ def build(home: Home, templates: Templates) -> Vocabulary:
         commands.add_intents(templates.lean, limit=64)
     for trigger in templates.triggers:
         commands.add_trigger(trigger)
+    commands.add_own(templates.own)
     if templates.full is not None:
         commands.add_intents(templates.full, limit=64, max_cost=2.5)
     names = dict.fromkeys(name for entity in home.entities for name in entity.names)

@@ -69,6 +69,15 @@ what's the time
 what's the date [today]
 good morning|night
 never mind
+yes|no
+[my_code_is] {first} {second} {third} {fourth}
+[i'm|i_am|my_name_is] {person}
+remember [that] my|our {secret} code is {first} {second} {third} {fourth}
+what's|what_is my|our {secret} code
+remember [that] my {things} are in the {area}
+where are my {things}
+learn my voice
+every thursday we cook rice fish and vegetables for the neighbours
 """
 
 _LISTS = {
@@ -96,6 +105,10 @@ _LISTS = {
     "percent": [str(number) for number in range(101)],
     "count": [str(number) for number in range(1, 61)],
     "degrees": [str(number) for number in range(10, 31)],
+    **dict.fromkeys(("first", "second", "third", "fourth"), ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]),
+    "person": ["Ada", "Ben"],
+    "secret": ["bike", "bike lock", "gate"],
+    "things": ["glasses", "gloves", "keys", "shoes"],
     "item": ["milk", "bread", "eggs", "butter", "apples", "bananas", "coffee", "cheese", "rice", "toilet paper"],
 }
 

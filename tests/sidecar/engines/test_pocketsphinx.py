@@ -151,6 +151,22 @@ async def test_an_utterance_may_be_decoded_and_then_go_on(engine: PocketSphinx) 
     await recognition.close()
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "remember that my bike code is 4 7 1 1",
+        "what is my bike code",
+        "remember that my keys are in the Kitchen",
+        "where are my keys",
+        "my code is 3 9 2 6",
+        "my name is Ben",
+        "learn my voice",
+    ],
+)
+async def test_what_is_said_to_barnabee_itself_is_understood(engine: PocketSphinx, said: str) -> None:
+    assert await recognise(engine, spoken(said)) == said
+
+
 async def test_two_people_are_heard_at_once_and_a_third_waits(engine: PocketSphinx) -> None:
     first, second = await engine.recognise("en", HOME), await engine.recognise("en", HOME)
     waiting = asyncio.create_task(engine.recognise("en", HOME))
