@@ -105,7 +105,7 @@ _LISTS = {
     "percent": [str(number) for number in range(101)],
     "count": [str(number) for number in range(1, 61)],
     "degrees": [str(number) for number in range(10, 31)],
-    **dict.fromkeys(("first", "second", "third", "fourth"), ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]),
+    **{key: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] for key in ("first", "second", "third", "fourth")},
     "person": ["Ada", "Ben"],
     "secret": ["bike", "bike lock", "gate"],
     "things": ["glasses", "gloves", "keys", "shoes"],
