@@ -15,6 +15,9 @@ from .silero import Silero
 from .vocabulary_model import CONTROL_FILE, DICTIONARY_FILE, MODEL_NAME, VocabularyModel
 
 _BYTES_PER_MS: Final = SAMPLE_RATE_HZ * SAMPLE_BYTES // 1000
+# PocketSphinx looks back at the last frames of a stream. A piece that fills its queue (some 128 frames of 10 ms) pushes
+# them out, and then it scores what is not there: words are lost, or the process is.
+_STREAMED_BYTES: Final = 250 * _BYTES_PER_MS
 _NOTHING: Final = Transcription("")
 _LIVE_SEARCH: Final = "live"
 _SECOND_PASSES: Final = ("fwdflat", "bestpath")
@@ -62,9 +65,11 @@ class Utterance:
         if self._streamed is None:
             self._streamed = span.start
             self._start_streaming()
-        if fresh := bytes(self._audio[self._streamed : span.stop]):
-            self._decoder.process_raw(fresh, no_search=False, full_utt=False)
-            self._streamed += len(fresh)
+        fresh = bytes(self._audio[self._streamed : span.stop])
+        self._streamed += len(fresh)
+        for start in range(0, len(fresh), _STREAMED_BYTES):
+            piece = fresh[start : start + _STREAMED_BYTES]
+            self._decoder.process_raw(piece, no_search=False, full_utt=False)
         hypothesis = self._decoder.hyp()
         return Transcription(self._model.text(hypothesis.hypstr)) if hypothesis else _NOTHING
 

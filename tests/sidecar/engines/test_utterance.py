@@ -73,6 +73,19 @@ def noisy(pcm: bytes) -> bytes:
     return np.clip(speech + noise, -32_768, 32_767).astype("<i2").tobytes()
 
 
+def test_audio_that_comes_all_at_once_is_heard_to_the_last_frame(
+    utterance: Utterance, pcm: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As after a hiccup of the network; PocketSphinx lost frames of it, and died of it now and then."""
+    for heard in (pcm, pcm + pcm):
+        utterance.restart()
+        for part in (heard[:32_000], heard[32_000:]):
+            utterance.feed(part)
+            utterance.partial()
+        utterance.decode()
+    assert "cannot score" not in capfd.readouterr().err
+
+
 def test_final_words_depend_on_nothing_that_was_heard_before(utterance: Utterance) -> None:
     clips = [noisy(spoken(text)) for text in OTHERS]
 
