@@ -145,6 +145,14 @@ class HomeAssistant:
         domain, name = service.split(".", 1)
         await self.call("call_service", domain=domain, service=name, service_data=dict(data))
 
+    async def action(self, service: str, data: Mapping[str, Any]) -> Any:
+        """Calls an action that answers, such as `weather.get_forecasts`, and returns its answer; raises ApiError."""
+        domain, name = service.split(".", 1)
+        result = await self.call(
+            "call_service", domain=domain, service=name, service_data=dict(data), return_response=True
+        )
+        return result["response"]
+
     async def states(self) -> dict[str, dict[str, Any]]:
         """Every entity's state object by entity id."""
         return {state["entity_id"]: state for state in await self.call("get_states")}

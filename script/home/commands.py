@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .api import HomeAssistant
-from .audio import Clip, after_wake_word, decode, load, speech_end_s
+from .audio import RATE_HZ, Clip, after_wake_word, decode, load, speech_end_s
 
 WAKE_WORD = "okay nabu"
 SPOKEN = (
@@ -38,11 +38,14 @@ async def recorded(paths: Sequence[Path]) -> list[Command]:
     return [Command(clip.name, clip) for clip in clips]
 
 
-async def synthesised(home: HomeAssistant, engine: str, text: str) -> Clip:
-    """A text in the voice of a text-to-speech entity, as Home Assistant plays it."""
+async def synthesised(home: HomeAssistant, engine: str, text: str, *, pitch: float = 1.0) -> Clip:
+    """A text in the voice of a text-to-speech entity, as Home Assistant plays it.
+
+    A `pitch` above 1 makes it that of a smaller throat: higher, and as much faster.
+    """
     speech = await home.post("/api/tts_get_url", {"engine_id": engine, "message": text})
     async with home.download(speech["path"]) as response:
-        samples = await asyncio.to_thread(decode, await response.read())
+        samples = await asyncio.to_thread(decode, await response.read(), rate_hz=round(RATE_HZ / pitch))
     return Clip(text, samples, speech_end_s(samples))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 import json
 import os
 from pathlib import Path
@@ -19,8 +20,9 @@ from . import report
 from .api import ApiError
 from .audio import BadRecording, decode, write_wav
 from .commands import WAKE_WORD, Command, recorded, spoken, synthesised
-from .hass import DATABASE, OWNER
-from .judge import expectation, same_words
+from .family import LINES, PEOPLE, Line, move_in
+from .hass import DATABASE, MEDIA, OWNER
+from .judge import Verdict, expectation, same_words
 from .model import MOCK, QUESTIONS, Provider, actions, add_provider, at, calls_of
 from .player import Turn, play, write
 from .process import ProcessFailed
@@ -76,6 +78,29 @@ async def ask(on: Stage, question: str, *, number: int, folder: Path, as_json: b
     return verdict.done and calls.requests > 0
 
 
+async def meet(on: Stage, line: Line, names: Mapping[str, str], *, number: int, folder: Path, as_json: bool) -> bool:
+    """Has somebody of the family say something; returns whether they were known and got what is theirs, and no more."""
+    wanted = expectation(line.said)
+    await on.judge.prepare(wanted)
+    clip = await synthesised(on.home, on.pipeline.voice, line.said, pitch=line.who.pitch)
+    began_at = time.time()
+    turn = await play(on.home, on.pipeline.ident, clip, device_id=on.device_id)
+    told = on.turns.latest(since=began_at) or {}
+    speaker = names.get(told.get("speaker") or "")
+    verdict = (
+        Verdict({}, [turn.error] if turn.error else []) if wanted is None else await on.judge.verdict(turn, wanted)
+    )
+    verdict = replace(verdict, wrong=[*verdict.wrong, *line.wrong(turn.reply, speaker)])
+    await asyncio.to_thread(_keep_reply, turn, folder / "replies" / f"{number:02} {line.who.name} {line.said}.wav")
+    voice = report.Recognised(line.who.name, speaker, told.get("confidence"))
+    stages_ms = on.turns.stages_ms(since=began_at)
+    if as_json:
+        print(json.dumps(report.as_dict(line.said, turn, verdict, stages_ms, voice=voice)), flush=True)
+    else:
+        print(report.as_text(number, line.said, turn, verdict, stages_ms, voice=voice), flush=True)
+    return verdict.done
+
+
 def _keep_reply(turn: Turn, path: Path) -> None:
     if turn.audio:
         write_wav(path, decode(turn.audio, rate_hz=REPLY_RATE_HZ), rate_hz=REPLY_RATE_HZ)
@@ -99,6 +124,12 @@ async def demo(recordings: Sequence[Path], *, provider: Provider | None, serve: 
                 await say(on, command, number=number, folder=folder, as_json=as_json)
                 for number, command in enumerate(commands, start=1)
             ]
+            if not given:
+                names = await move_in(on.home, PEOPLE, on.pipeline.voice, folder / "home" / MEDIA)
+                report.note(f"{' and '.join(names.values())} live here; their voices were learnt from recordings")
+                for line in LINES:
+                    number = len(done) + 1
+                    done.append(await meet(on, line, names, number=number, folder=folder, as_json=as_json))
             for question in QUESTIONS if provider is not None else ():
                 done.append(await ask(on, question, number=len(done) + 1, folder=folder, as_json=as_json))
             report.note(f"{sum(done)} of {len(done)} commands done; the replies lie in {folder / 'replies'}")

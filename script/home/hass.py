@@ -23,14 +23,17 @@ START_S = 120
 LOG = "home-assistant.log"
 # What the integration keeps, below the configuration folder.
 DATABASE = Path("barnabeenet") / "barnabeenet.db"
+# What it may read of the user's, likewise.
+MEDIA = Path("media")
 
 
 def write_config(folder: Path, *, port: int) -> None:
     """Writes a fresh configuration folder, the integration linked into it."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / ".storage").mkdir(parents=True)
+    (folder / MEDIA).mkdir()
     shutil.copy(HERE / "configuration.yaml", folder)
-    secrets = {"port": port, "ffmpeg": imageio_ffmpeg.get_ffmpeg_exe()}
+    secrets = {"port": port, "ffmpeg": imageio_ffmpeg.get_ffmpeg_exe(), "media": str(folder / MEDIA)}
     (folder / "secrets.yaml").write_text(json.dumps(secrets))
     (folder / "custom_components").symlink_to(COMPONENTS)
     # These steps of the first run would set up services in the cloud; the owner's own step is gone through for real.

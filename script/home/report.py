@@ -28,6 +28,15 @@ class Asked:
     first_words_ms: float | None
 
 
+@dataclass(frozen=True)
+class Recognised:
+    """Who said it and whom the voice was taken for; None is a guest. `confidence` is from 0 to 1."""
+
+    by: str
+    speaker: str | None
+    confidence: float | None
+
+
 def timings(turn: Turn) -> dict[str, float]:
     """Milliseconds per stage, from the end of speech to the first audio of the reply, and their sum."""
     found: dict[str, float] = {}
@@ -41,9 +50,12 @@ def timings(turn: Turn) -> dict[str, float]:
     return found
 
 
-def as_dict(said: str, turn: Turn, verdict: Verdict, stages_ms: dict[str, float]) -> dict[str, Any]:
+def as_dict(
+    said: str, turn: Turn, verdict: Verdict, stages_ms: dict[str, float], *, voice: Recognised | None = None
+) -> dict[str, Any]:
     """The turn as JSON-ready values."""
-    return {
+    who = {} if voice is None else {"by": voice.by, "speaker": voice.speaker, "confidence": voice.confidence}
+    return who | {
         "said": said,
         "heard": turn.heard,
         "changed": {entity: {"before": before, "after": after} for entity, (before, after) in verdict.changed.items()},
@@ -55,9 +67,20 @@ def as_dict(said: str, turn: Turn, verdict: Verdict, stages_ms: dict[str, float]
     }
 
 
-def as_text(number: int, said: str, turn: Turn, verdict: Verdict, stages_ms: dict[str, float]) -> str:
+def as_text(
+    number: int,
+    said: str,
+    turn: Turn,
+    verdict: Verdict,
+    stages_ms: dict[str, float],
+    *,
+    voice: Recognised | None = None,
+) -> str:
     """The turn as a few lines for a terminal."""
     lines = [f"{number:>2}  said   {said}", f"    heard  {turn.heard or '(nothing)'}"]
+    if voice is not None:
+        lines[0] += f" ({voice.by})"
+        lines.append(f"    voice  {voice.speaker or 'a guest'}, {100 * (voice.confidence or 0):.0f} % sure")
     lines += [f"    home   {entity}: {before} -> {after}" for entity, (before, after) in verdict.changed.items()]
     lines.append(f"    reply  {turn.reply or '(none)'}")
     lines.append("    done   yes" if verdict.done else f"    done   NO: {'; '.join(verdict.wrong)}")

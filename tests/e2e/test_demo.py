@@ -14,6 +14,8 @@ import wave
 import psutil
 import pytest
 
+from script.home.family import LINES
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 DEMO_S = 360
@@ -77,7 +79,7 @@ def test_every_spoken_command_is_done_one_of_them_after_the_wake_word(
 ) -> None:
     assert shown.returncode == 0, shown.stdout + shown.stderr
     commands = [json.loads(line) for line in shown.stdout.splitlines()]
-    assert len(commands) >= 8
+    assert len(commands) >= 12
     assert all(command["done"] for command in commands)
     assert any(command["said"].startswith("okay nabu, ") for command in commands)
     assert left_behind(root) == []
@@ -92,6 +94,20 @@ def test_each_command_tells_what_was_heard_answered_and_how_long_it_took(
         assert command["timings"]["hearing_ms"] < 3000
         assert command["timings"]["acting_ms"] > 0
         assert 0 < command["timings"]["end_of_speech_to_first_audio_ms"] < 5000
+
+
+def test_who_lives_there_is_known_by_voice_and_what_one_told_stays_theirs(
+    shown: subprocess.CompletedProcess[str],
+) -> None:
+    family = [line for line in map(json.loads, shown.stdout.splitlines()) if "by" in line]
+    assert [(line["by"], line["said"]) for line in family] == [(line.who.name, line.said) for line in LINES]
+    assert all(line["speaker"] == line["by"] and line["confidence"] > 0.6 for line in family)
+    told, others, own = family[-3:]
+    assert told["reply"] == "I'll remember that."
+    assert (others["by"], own["by"]) == ("Ben", "Ada")
+    assert others["said"] == own["said"] == "what is my bike code"
+    assert "4 7 1 1" in own["reply"]
+    assert "4" not in others["reply"]
 
 
 def test_each_reply_lies_there_as_audio_that_can_be_played(

@@ -12,7 +12,7 @@ import pytest
 from script.home.audio import Clip
 from script.home.judge import Verdict
 from script.home.player import Turn, header_bytes
-from script.home.report import as_dict, as_text, timings
+from script.home.report import Recognised, as_dict, as_text, timings
 
 CLIP = Clip("turn on the lights", np.zeros(16000, np.int16), 0.9)
 
@@ -47,6 +47,15 @@ def test_a_program_gets_what_was_said_heard_changed_answered_and_whether_it_was_
     assert told["done"] is False
     assert told["stages_ms"] == {"decode": 80.5}
     assert told["changed"] == {"light.desk_lamp": {"before": "off", "after": "on"}}
+
+
+def test_both_are_told_whose_voice_it_was() -> None:
+    known, guest = Recognised("Ada", "Ada", 0.985), Recognised("Ben", None, None)
+    told = as_dict("turn bed light on", answered(), Verdict({}, []), {}, voice=known)
+    assert (told["by"], told["speaker"], told["confidence"]) == ("Ada", "Ada", 0.985)
+    assert "speaker" not in as_dict("turn bed light on", answered(), Verdict({}, []), {})
+    assert "voice  Ada, 98 % sure" in as_text(9, "turn bed light on", answered(), Verdict({}, []), {}, voice=known)
+    assert "voice  a guest, 0 % sure" in as_text(9, "turn bed light on", answered(), Verdict({}, []), {}, voice=guest)
 
 
 def test_a_person_is_told_what_was_wrong() -> None:
