@@ -26,7 +26,7 @@ from .dialog.own_words import are_own_words
 from .dialog.quote import clean, quote, unquote
 from .state.errors import StateError
 from .telemetry import trace
-from .who import speaker_of_llm
+from .who import Speaker, speaker_of_llm
 
 # How long a person may take for their yes.
 CONFIRM_WITHIN_S: Final = 120.0
@@ -54,25 +54,35 @@ class _Asked:
 _ASKED: Final[HassKey[dict[str, _Asked]]] = HassKey(f"{DOMAIN}_forgetting")
 
 
+_UNSURE: Final = (
+    "It is not sure enough whose voice it is, so nothing of their own is told or forgotten. Ask them to say it again."
+)
+
+
 class _Refused(Exception):
     """What the model is told."""
 
 
 @dataclass(frozen=True)
 class _Call:
-    """Whose memories are asked, and where the model's call comes from; `speaker` is None for a guest."""
+    """Whose memories are asked, and where the model's call comes from."""
 
     hass: HomeAssistant
     memories: Memories
-    speaker: str | None
+    speaker: Speaker
     context: LLMContext
 
     @property
     def owner(self) -> str:
         """Who keeps something; raises _Refused for a guest."""
-        if self.speaker is None:
+        if self.speaker.key is None:
             raise _Refused("Nobody knows who is speaking, and things are kept for known people only. Tell them so.")
-        return self.speaker
+        return self.speaker.key
+
+    @property
+    def confidant(self) -> str | None:
+        """Whose own memories may be told."""
+        return self.speaker.key if self.speaker.is_sure else None
 
     @property
     def is_ours(self) -> bool:
@@ -89,9 +99,8 @@ class _MemoryTool(Tool):
     async def async_call(self, hass: HomeAssistant, tool_input: ToolInput, llm_context: LLMContext) -> ToolResult:
         """What came of it; errors are for the model, too."""
         arguments = self.parameters(unquote(tool_input.tool_args))
-        speaker = speaker_of_llm(hass, llm_context)
         try:
-            call = _Call(hass, _available(hass), speaker, llm_context)
+            call = _Call(hass, _available(hass), speaker_of_llm(hass, llm_context), llm_context)
             return ToolResult(data=await self._use(call, arguments))
         except _Refused as refusal:
             return ToolResult(data={"error": str(refusal)}, error=True)
@@ -159,10 +168,11 @@ class RecallTool(_MemoryTool):
 
     @override
     async def _use(self, call: _Call, arguments: dict[str, Any]) -> dict[str, Any]:
-        speaker = call.speaker
-        found = await call.memories.recall(arguments["query"], speaker=speaker, limit=_FOUND_MAX)
-        may_hear = [each.memory for each in found if each.memory.visibility == "family" or each.memory.owner == speaker]
-        return {"memories": [_told(memory, speaker) for memory in may_hear]}
+        found = await call.memories.recall(arguments["query"], speaker=call.confidant, limit=_FOUND_MAX)
+        memories = [each.memory for each in found]
+        may_hear = [each for each in memories if each.visibility == "family" or each.owner == call.confidant]
+        told = {"memories": [_told(memory, call.speaker.key) for memory in may_hear]}
+        return told if call.speaker.is_sure or call.speaker.key is None else {**told, "note": _UNSURE}
 
 
 class ForgetTool(_MemoryTool):
@@ -185,6 +195,8 @@ class ForgetTool(_MemoryTool):
 
     @override
     async def _use(self, call: _Call, arguments: dict[str, Any]) -> dict[str, Any]:
+        if call.owner != call.confidant:
+            raise _Refused(_UNSURE)
         memory = await _meant(call.memories, call.owner, arguments["text"])
         if not call.is_ours and not _has_agreed(call.hass, call.owner, memory.id, call.context):
             return {

@@ -170,7 +170,7 @@ class SpeechToText(SidecarEntity, stt.SpeechToTextEntity):
         turn.text, turn.voice = transcription.text, transcription.voice
         # Whoever answers, be it another agent, knows in whose name.
         identity = self._data.brain.household.who(turn.voice, None, turn.device_id)
-        turn.speaker, turn.confidence = identity.speaker, identity.confidence
+        turn.speaker, turn.confidence, turn.is_sure = identity.speaker, identity.confidence, identity.is_sure
         for name, duration_ms in transcription.timings_ms.items():
             turn.record(f"stt.{name}", duration_ms)
         if not turn.text:

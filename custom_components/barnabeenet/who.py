@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from homeassistant.components.person import ATTR_USER_ID
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.llm import LLMContext
@@ -36,18 +38,25 @@ def speaker_named(hass: HomeAssistant, name: str) -> str | None:
     return speaker_of_user(hass, user_id) if isinstance(user_id, str) else None
 
 
+class Speaker(NamedTuple):
+    """Whose name it is (None: a guest's), and whether it can be hardly anybody else's."""
+
+    key: str | None
+    is_sure: bool = False
+
+
 @callback
-def speaker_of_llm(hass: HomeAssistant, llm_context: LLMContext) -> str | None:
-    """Who talks to a language model (None: a guest): the voice that was recognised in this turn, else the login.
+def speaker_of_llm(hass: HomeAssistant, llm_context: LLMContext) -> Speaker:
+    """Who talks to a language model: the voice that was recognised in this turn, else the login.
 
     A login at a device is that of the device. What an automation asks is nobody's, whatever set it off.
     """
     context = llm_context.context
     if context is not None and context.parent_id is not None:
-        return None
+        return Speaker(None)
     turn = trace.pending()
     if turn is not None and turn.speaker is not None and turn.device_id in {None, llm_context.device_id}:
-        return turn.speaker
+        return Speaker(turn.speaker, turn.is_sure)
     if context is None or context.user_id is None or llm_context.device_id is not None:
-        return None
-    return speaker_of_user(hass, context.user_id)
+        return Speaker(None)
+    return Speaker(speaker_of_user(hass, context.user_id), is_sure=True)

@@ -133,7 +133,7 @@ def _prompt(case: dict[str, Any], speaker: str | None) -> tuple[Things, Built]:
         profile=Profile("Anna", text) if source == "profile" else None,
     )
     history = [Turn(text, "All right.")] if source == "history" else []
-    heard = Heard(case["said"], case["language"], speaker, "session", "Kitchen", NOW)
+    heard = Heard(case["said"], case["language"], speaker, "session", "Kitchen", NOW, is_sure=True)
     tools = [Tool(case["call"]["name"], "A tool", {"type": "object"})]
     built = build(things, heard, context, history, tools)
     if source == "tool_result":

@@ -117,6 +117,25 @@ async def test_a_voice_is_known_only_at_its_device_and_while_its_turn_goes_on(
     assert memories.texts("person anna") == ["my code is 1"]
 
 
+async def test_a_voice_that_may_be_anothers_keeps_but_is_told_nothing_of_its_own(
+    home: HomeAssistant, memories: StoredMemories
+) -> None:
+    turn = trace.begin(device_id="kitchen")
+    turn.speaker, turn.is_sure = "person anna", False
+    here = asked(device_id="kitchen")
+    await use(home, "remember", here, text="my bike code is 4711")
+    await use(home, "remember", here, text="our bike shed code is 12", visibility="family")
+    told = await use(home, "recall", here, query="bike code")
+    assert [each["text"] for each in told["memories"]] == ["\u27e6our bike shed code is 12\u27e7"]
+    assert "say it again" in told["note"]
+    for text in ("my bike code is 4711", "our bike shed code is 12"):
+        assert "say it again" in (await use(home, "forget", here, text=text))["error"]
+    turn.is_sure = True
+    told = await use(home, "recall", here, query="bike code")
+    assert "note" not in told
+    assert len(told["memories"]) == 2
+
+
 async def test_our_own_agent_has_asked_already(home: HomeAssistant, memories: StoredMemories, anna: str) -> None:
     await use(home, "remember", asked(anna), text="my bike code is 4711")
     assert await use(home, "forget", asked(anna, platform=DOMAIN), text="\u27e6my bike code is 4711\u27e7") == {
@@ -139,7 +158,7 @@ async def test_a_yes_is_for_one_memory_of_one_person(home: HomeAssistant, memori
 
 async def test_without_a_context_nobody_can_agree(home: HomeAssistant, memories: StoredMemories) -> None:
     turn = trace.begin()
-    turn.speaker = "person anna"
+    turn.speaker, turn.is_sure = "person anna", True
     await use(home, "remember", asked(context=None), text="my code is 1")
     for _ in range(3):
         assert (await use(home, "forget", asked(context=None), text="my code is 1"))["forgotten"] is False

@@ -44,6 +44,8 @@ class Heard:
     area: str | None
     now: datetime
     """The house's own time, with its zone."""
+    is_sure: bool = False
+    """Whether the speaker can be hardly anybody else; nobody's own memories are given to a voice that may be another's."""
 
 
 @dataclass(frozen=True)
@@ -207,9 +209,8 @@ async def _entities(house: House, heard: Heard) -> tuple[Seen, ...]:
 async def _memories(memories: Memories | None, heard: Heard) -> tuple[Memory, ...]:
     if memories is None:
         return ()
-    found = await memories.recall(
-        heard.text, speaker=heard.speaker, limit=MEMORIES_MAX, min_similarity=MEMORY_MIN_SIMILARITY
-    )
+    speaker = heard.speaker if heard.is_sure else None
+    found = await memories.recall(heard.text, speaker=speaker, limit=MEMORIES_MAX, min_similarity=MEMORY_MIN_SIMILARITY)
     near = (memory for memory in found if memory.similarity >= MEMORY_MIN_SIMILARITY)
     return tuple(sorted(near, key=lambda memory: -memory.similarity)[:MEMORIES_MAX])
 

@@ -1,7 +1,7 @@
 """What somebody has Barnabee remember, asks of its memories and has it forget, in their own words and without a model.
 
-Everything here is done in the name of the one who speaks. A guest hears what the family shares, and no more; what is
-found is checked once more against that, whoever found it.
+Everything here is done in the name of the one who speaks. A guest hears what the family shares, and no more, and so does a
+voice that might be somebody else's; what is found is checked once more against that, whoever found it.
 """
 
 from __future__ import annotations
@@ -54,12 +54,13 @@ ValueT = TypeVar("ValueT")
 
 @dataclass(frozen=True)
 class Teller:
-    """Who speaks (None: a guest), how, and in which session and turn."""
+    """Who speaks (None: a guest), how, and in which session and turn; `is_sure`: it can be hardly anybody else."""
 
     speaker: str | None
     language: str
     session: Session | None
     trace_id: str
+    is_sure: bool
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,9 @@ class Telling:
             if wish.form is not Form.ASK:
                 return None
             return _answer(Say.NOTHING if teller.speaker else Say.GUEST, teller, "recall")
-        told = found[:_TOLD_MAX]
+        told = [each for each in found[:_TOLD_MAX] if teller.is_sure or each.visibility == "family"]
+        if not told:
+            return _answer(Say.UNSURE, teller, "recall")
         if teller.speaker is not None:
             self._note(teller, teller.speaker, told, told=False)
         return Answer(" ".join(_spoken(each, teller) for each in told), tier=TIER, intent="recall")
@@ -191,8 +194,8 @@ class Telling:
 
     async def _ask_to_forget(self, wish: Wish, teller: Teller) -> Answer[Any]:
         speaker = teller.speaker
-        if speaker is None:
-            return _answer(Say.GUEST, teller, "forget")
+        if speaker is None or not teller.is_sure:
+            return _answer(Say.UNSURE if speaker else Say.GUEST, teller, "forget")
         found = await self._found(wish, teller)
         own = [each for each in found if each.owner == speaker]
         if not own:
@@ -209,11 +212,13 @@ class Telling:
             return _answer(Say.NOT_YOURS, teller, "forget")
         if last.told and _was_last_said(teller.session, last.trace_id):
             return await self._forget(own[0].id, last.speaker, teller)
+        if not teller.is_sure:
+            return _answer(Say.UNSURE, teller, "forget")
         return _question(own, last.speaker, teller)
 
     def _ask_to_forget_all(self, teller: Teller) -> Answer[Any]:
-        if teller.speaker is None:
-            return _answer(Say.GUEST, teller, "forget")
+        if teller.speaker is None or not teller.is_sure:
+            return _answer(Say.UNSURE if teller.speaker else Say.GUEST, teller, "forget")
         agreed = Forget(teller.speaker, everything=True)
         question = Question(Kind.CONFIRM, teller.language, sensitive=True, agreed=agreed)
         return Answer(say(Say.ASK_FORGET_ALL, teller.language), tier=TIER, intent="forget", question=question)

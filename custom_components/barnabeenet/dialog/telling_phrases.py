@@ -15,6 +15,7 @@ class Say(Enum):
     REMEMBERED = "remembered"
     REMEMBERED_FAMILY = "remembered_family"
     GUEST = "guest"
+    UNSURE = "unsure"
     NOTHING = "nothing"
     YOU_TOLD = "you_told"
     YOU_TOLD_CLAUSE = "you_told_clause"
@@ -35,6 +36,7 @@ _SAID: Final[Mapping[str, Mapping[Say, str]]] = {
         Say.REMEMBERED: "I'll remember that.",
         Say.REMEMBERED_FAMILY: "I'll remember that for the family.",
         Say.GUEST: "I keep things only for people I know, and I don't know who is speaking.",
+        Say.UNSURE: "I am not sure enough that it is you. Please say that again.",
         Say.NOTHING: "You have told me nothing about that.",
         Say.YOU_TOLD: "You told me: {text}.",
         Say.YOU_TOLD_CLAUSE: "You told me {text}.",
@@ -53,6 +55,7 @@ _SAID: Final[Mapping[str, Mapping[Say, str]]] = {
         Say.REMEMBERED: "Das merke ich mir.",
         Say.REMEMBERED_FAMILY: "Das merke ich mir für die Familie.",
         Say.GUEST: "Ich merke mir nur etwas für Menschen, die ich kenne, und ich weiß nicht, wer spricht.",
+        Say.UNSURE: "Ich bin nicht sicher genug, dass du es bist. Sag es bitte noch einmal.",
         Say.NOTHING: "Darüber hast du mir nichts gesagt.",
         Say.YOU_TOLD: "Du hast mir gesagt: {text}.",
         Say.YOU_TOLD_CLAUSE: "Du hast mir gesagt, {text}.",
@@ -71,6 +74,7 @@ _SAID: Final[Mapping[str, Mapping[Say, str]]] = {
         Say.REMEMBERED: "Je m'en souviendrai.",
         Say.REMEMBERED_FAMILY: "Je m'en souviendrai pour la famille.",
         Say.GUEST: "Je ne retiens des choses que pour les personnes que je connais, et je ne sais pas qui parle.",
+        Say.UNSURE: "Je ne suis pas assez sûr que ce soit vous. Répétez, s'il vous plaît.",
         Say.NOTHING: "Vous ne m'avez rien dit à ce sujet.",
         Say.YOU_TOLD: "Vous m'avez dit : {text}.",
         Say.YOU_TOLD_CLAUSE: "Vous m'avez dit {text}.",
@@ -89,6 +93,7 @@ _SAID: Final[Mapping[str, Mapping[Say, str]]] = {
         Say.REMEMBERED: "Lo recordaré.",
         Say.REMEMBERED_FAMILY: "Lo recordaré para la familia.",
         Say.GUEST: "Solo guardo cosas para las personas que conozco, y no sé quién está hablando.",
+        Say.UNSURE: "No estoy lo bastante seguro de que seas tú. Dilo otra vez, por favor.",
         Say.NOTHING: "No me has dicho nada sobre eso.",
         Say.YOU_TOLD: "Me dijiste: {text}.",
         Say.YOU_TOLD_CLAUSE: "Me dijiste {text}.",
@@ -107,6 +112,7 @@ _SAID: Final[Mapping[str, Mapping[Say, str]]] = {
         Say.REMEMBERED: "Dat onthoud ik.",
         Say.REMEMBERED_FAMILY: "Dat onthoud ik voor het gezin.",
         Say.GUEST: "Ik onthoud alleen dingen voor mensen die ik ken, en ik weet niet wie er spreekt.",
+        Say.UNSURE: "Ik weet niet zeker genoeg dat jij het bent. Zeg het alsjeblieft nog eens.",
         Say.NOTHING: "Daar heb je me niets over verteld.",
         Say.YOU_TOLD: "Je hebt me verteld: {text}.",
         Say.YOU_TOLD_CLAUSE: "Je hebt me verteld {text}.",

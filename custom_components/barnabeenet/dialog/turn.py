@@ -62,6 +62,7 @@ class Here(Protocol[ResponseT]):
 async def take_turn(said: Said, here: Here[ResponseT], mind: Mind, context: VoiceContext) -> Reply[ResponseT]:
     """Always answers with something to say, in the speaker's language, and never raises."""
     context.text, context.language, context.speaker = said.text, said.language, said.speaker
+    context.is_sure = said.is_sure
     try:
         return await _Turn(said, here, mind, context).reply()
     except Exception:  # whatever broke in one turn, the family gets an answer
@@ -243,7 +244,8 @@ class _Turn(Generic[ResponseT]):
         return lambda: telling.answer(wish, self._teller())
 
     def _teller(self) -> Teller:
-        return Teller(self.said.speaker, self.said.language, self.session, self.context.trace_id)
+        said = self.said
+        return Teller(said.speaker, said.language, self.session, self.context.trace_id, said.is_sure)
 
     async def _is_command(self, text: str) -> bool:
         """Whether a sentence stands for itself while a question waits."""
@@ -321,7 +323,7 @@ class _Turn(Generic[ResponseT]):
 
     async def _model_words(self, interaction: Interaction, way: Route, session: Session) -> AsyncGenerator[str, None]:
         said, context = self.said, self.context
-        heard = Heard(said.text, said.language, said.speaker, session.id, said.area, self.here.now())
+        heard = Heard(said.text, said.language, said.speaker, session.id, said.area, self.here.now(), said.is_sure)
         known = await gather(self.mind.sources, heard, context)
         built = build(self.mind.policy.things, heard, known, session.turns, interaction.tools.tools)
         for part in built.trimmed:

@@ -63,6 +63,8 @@ class VoiceContext:
     speaker: str | None = None
     # How sure that is, from 0 (a guest) to 1; None before anybody has looked.
     confidence: float | None = None
+    # Whether it can be hardly anybody else.
+    is_sure: bool = False
     text: str | None = None
     reply: str | None = None
     intent: str | None = None

@@ -31,7 +31,7 @@ GHOST = Thing("light.ghost", ("Ghost lamp",), area="Kitchen")
 
 
 def question(text: str = "is the lamp on", speaker: str | None = "anna") -> Heard:
-    return Heard(text, "en", speaker, "session", "Kitchen", NOW)
+    return Heard(text, "en", speaker, "session", "Kitchen", NOW, is_sure=True)
 
 
 class House:

@@ -24,6 +24,7 @@ class Room:
 
     memories: FakeMemories = field(default_factory=FakeMemories)
     now_s: float = 0.0
+    is_sure: bool = True
 
     def __post_init__(self) -> None:
         self.telling = Telling(self.memories, lambda: self.now_s)
@@ -33,7 +34,7 @@ class Room:
     def teller(self, speaker: str | None, language: str) -> Teller:
         session = self.sessions.setdefault(speaker, Session("kitchen", speaker, Thread([]), 0, 0, 0))  # type: ignore[arg-type]
         self.turns += 1
-        return Teller(speaker, language, session, f"turn {self.turns}")
+        return Teller(speaker, language, session, f"turn {self.turns}", self.is_sure)
 
     async def hears(self, text: str, speaker: str | None = "anna", language: str = "en") -> Answer[Any] | None:
         wish = wish_of(text, language)
@@ -186,6 +187,31 @@ async def test_what_is_known_of_the_speaker_is_what_they_told_last(room: Room) -
     await room.says("remember for everybody that the door is green", speaker="ben")
     assert await room.says("what do you know about me") == "Your dog is white. Your cat is black."
     assert await room.says("what do you know about me", speaker=None) is None
+
+
+async def test_a_voice_that_may_be_anothers_hears_what_is_for_the_family_and_nothing_else(room: Room) -> None:
+    await room.says("remember that my bike code is 4711")
+    await room.says("remember for the family that the wifi password is banana")
+    room.is_sure = False
+    assert await room.says("what is the wifi password") == "The wifi password is banana."
+    unsure = say(Say.UNSURE, "en")
+    for text in ("what is my bike code", "what did I tell you about my bike", "forget my bike code"):
+        assert await room.says(text) == unsure
+    assert await room.says("forget everything you know about me") == unsure
+    assert await room.says("what is my boat code") is None
+    assert await room.says("what did I tell you about boats") == say(Say.NOTHING, "en")
+    room.is_sure = True
+    assert await room.says("what is my bike code") == "Your bike code is 4711."
+    room.is_sure = False
+    assert await room.says("forget that") == unsure
+    assert room.memories.texts("anna") == ["my bike code is 4711", "the wifi password is banana"]
+
+
+async def test_a_voice_that_may_be_anothers_still_has_things_kept_and_taken_back(room: Room) -> None:
+    room.is_sure = False
+    assert await room.says("remember that my bike code is 4711") == say(Say.REMEMBERED, "en")
+    assert await room.says("forget that") == say(Say.FORGOTTEN, "en")
+    assert room.memories.texts("anna") == []
 
 
 async def test_a_guest_hears_what_is_for_the_family_and_nothing_else(room: Room) -> None:
@@ -344,7 +370,7 @@ async def test_it_says_so_and_claims_nothing(room: Room, failure: Exception) -> 
 
 
 async def test_a_session_is_no_condition(room: Room) -> None:
-    teller = Teller("anna", "en", None, "turn")
+    teller = Teller("anna", "en", None, "turn", is_sure=True)
     for text in ("remember that my code is 1", "what is my code", "forget that", "forget my code"):
         wish = wish_of(text, "en")
         assert wish is not None

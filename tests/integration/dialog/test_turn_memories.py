@@ -20,6 +20,7 @@ from custom_components.barnabeenet.dialog.memories import Recollections
 from custom_components.barnabeenet.dialog.mind import LanguageModels, Mind
 from custom_components.barnabeenet.dialog.policy import Policy
 from custom_components.barnabeenet.dialog.telling import Telling
+from custom_components.barnabeenet.dialog.telling_phrases import Say, say
 from custom_components.barnabeenet.dialog.turn import Reply, Said, take_turn
 from custom_components.barnabeenet.providers.base import (
     Delta,
@@ -75,7 +76,7 @@ class Family:
 
     async def hear(self, text: str, speaker: str | None = "anna", **where: Any) -> Reply[str]:
         self.context = VoiceContext()
-        said = Said(text, "en", "kitchen", speaker=speaker, area="Kitchen", conversation_id="talk")
+        said = Said(text, "en", "kitchen", speaker=speaker, area="Kitchen", conversation_id="talk", is_sure=True)
         return await take_turn(replace(said, **where), self.home, self.mind, self.context)
 
     async def talk(self, text: str, speaker: str | None = "anna", **where: Any) -> str:
@@ -307,3 +308,13 @@ async def _one_turn(
         assert set(SECRET.findall(told)) <= {speaker}, (text, told)
     assert {memory for memory in family.memories.kept if memory.owner != speaker} == before
     assert None not in {memory.owner for memory in family.memories.kept}
+
+
+async def test_a_voice_that_may_be_anothers_is_told_nothing_of_its_own(family: Family) -> None:
+    await family.talk("remember that my spare bicycle key hangs in the shed")
+    for text in ("where is my spare bicycle key", "what did I tell you about the key", "what do you know about me"):
+        assert await family.talk(text, is_sure=False) == say(Say.UNSURE, "en")
+    question, elsewhere = "so my spare bicycle key hangs where", {"device_id": "bath", "conversation_id": "another"}
+    assert "shed" not in await family.talk(question, is_sure=False, **elsewhere)
+    assert "shed" in await family.talk(question, device_id="attic", conversation_id="third")
+    assert "shed" in await family.talk("where is my spare bicycle key")
