@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -19,6 +21,7 @@ from custom_components.barnabeenet import database_keeper
 from custom_components.barnabeenet.state import copies as copies_module, outbox, retention, session_store
 from custom_components.barnabeenet.state.copies import Copies
 from custom_components.barnabeenet.state.database import Database, suspicion
+from custom_components.barnabeenet.state.maintenance import Maintenance
 from custom_components.barnabeenet.state.recovery import open_or_recover
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +32,9 @@ SESSION = (
 TURN = "INSERT INTO turns (session_id, thread, at, said, replied) VALUES (?, 't', 1, ?, 'hi')"
 FIRST_DAY = datetime(2026, 11, 16, 2, 0, tzinfo=UTC)
 DAYS = 5
+# Where the document replicates to.
+NAS = "/mnt/nas/barnabeenet"
+LITESTREAM_PATH = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
 
 
 def blocks(title: str) -> list[tuple[list[str], str]]:
@@ -129,6 +135,65 @@ async def test_saving_rows_of_a_damaged_file(home: Home) -> None:
     assert 250 < int(turns) <= 300
     with closing(sqlite3.connect(home.path.parent / "rescued.db")) as rescued:
         assert rescued.execute("SELECT count(*) FROM sessions").fetchone()[0] > 0
+
+
+@asynccontextmanager
+async def litestream(home: Home, nas: Path) -> AsyncIterator[None]:
+    """Replicates the home as the document says, but to a folder of the test's."""
+    (_, commands), _ = blocks("Replicate it with Litestream")
+    process = await asyncio.create_subprocess_exec(
+        *(
+            "bash",
+            "-euo",
+            "pipefail",
+            "-c",
+            commands.replace(NAS, str(nas)).replace("\nlitestream", "\nexec litestream"),
+        ),
+        env={**os.environ, "CONFIG": str(home.config), "PATH": LITESTREAM_PATH},
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            async for line in process.stdout:
+                if b"snapshot complete" in line:
+                    break
+        yield
+    finally:
+        # It sends what is left, and ends.
+        process.terminate()
+        told = (await process.communicate())[0].decode()
+    assert process.returncode == 0, told
+    assert "level=ERROR" not in told
+
+
+async def test_a_home_that_was_replicated_comes_back_without_its_disk(home: Home, tmp_path: Path) -> None:
+    nas = tmp_path / "nas"
+    async with litestream(home, nas):
+        database = await Database.open(home.path)
+        for number in range(40):
+            await database.write((SESSION, (f"live {number}",)), *((TURN, (f"live {number}", "hello " * 1_000)),) * 20)
+            if number == 20:
+                # Enough to have the whole file written anew meanwhile.
+                await database.write(("DELETE FROM turns WHERE session_id != 'live 20'", ()))
+                done = await Maintenance(database, home.copies).run()
+                assert done.ok, done.error
+                assert done.steps["vacuum"]["freed_bytes"] > 0
+        await database.close()
+    shutil.rmtree(home.path.parent)
+    home.path.parent.mkdir()
+    # A new Home Assistant has begun with an empty one.
+    await (await Database.open(home.path)).close()
+    _, (_, restore) = blocks("Replicate it with Litestream")
+    shell = await asyncio.create_subprocess_exec(
+        *("bash", "-euo", "pipefail", "-c", restore.replace(NAS, str(nas))),
+        env={**os.environ, "CONFIG": str(home.config), "PATH": LITESTREAM_PATH},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert (await shell.wait()) == 0, (await shell.communicate())[1]
+    assert len(await home.starts()) == DAYS + 1 + 40
 
 
 def test_every_block_that_is_not_run_says_what_it_needs() -> None:
