@@ -112,6 +112,11 @@ class DatabaseKeeper:
             return self._database
 
     @property
+    def database(self) -> Database | None:
+        """The home's database, or the one that passes; None while nobody has it open."""
+        return self._database
+
+    @property
     def memories(self) -> Memories:
         """What people asked to remember, while somebody has the database open."""
         assert self._memories is not None

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 import pytest
 
 from custom_components.barnabeenet.state.database import Database, Statement
-from custom_components.barnabeenet.state.history import Item, NoSuchSession, history
+from custom_components.barnabeenet.state.history import Item, NoSuchSession, history, sessions
 
 SESSION = (
     "INSERT OR REPLACE INTO sessions (id, device_id, speaker, mode, thread, started_at, last_active)"
@@ -104,3 +104,20 @@ async def test_a_page_is_read_off_the_index_whatever_the_size(database: Database
     for _ in range(20):
         assert len((await history(database, "a", speaker="anna")).items) == 100
     print(f"a page takes {(time.perf_counter() - began_s) / 20 * 1000:.2f} ms")
+
+
+async def test_sessions_are_a_speakers_own_and_none_is_missing_or_twice(database: Database) -> None:
+    for number in range(7):
+        await database.write(*talk(f"s{number}", "anna", 1), *talk(f"g{number}", None, 1))
+    await database.write(*talk("silent", "anna", 0))
+    seen, before = [], None
+    while page := await sessions(database, speaker="anna", before=before, limit=3):
+        seen += [each.id for each in page]
+        before = page[-1].id
+    assert seen == [f"s{number}" for number in reversed(range(7))]
+    assert {each.id for each in await sessions(database, speaker=None)} == {f"g{number}" for number in range(7)}
+    for limit in (0, 101):
+        with pytest.raises(ValueError, match="100"):
+            await sessions(database, speaker="anna", limit=limit)
+    with pytest.raises(NoSuchSession):
+        await sessions(database, speaker="anna", before="g1")
