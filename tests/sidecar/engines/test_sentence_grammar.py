@@ -108,3 +108,38 @@ def readings(words: tuple[str, ...], values: dict[str, set[tuple[str, ...]]]) ->
         for symbol in [*symbols, *(words[:1] if length == 1 else ())]:
             for rest in readings(words[length:], values):
                 yield (symbol, *rest)
+
+
+READ_ALOUD = "every thursday we cook rice fish and vegetables for the neighbours"
+READING = SentenceGrammar(
+    [tuple(READ_ALOUD.split()), tuple("tell [name] that we have dinner at eight and nobody waits".split())],
+    {"[name]": [("anna",)]},
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        READ_ALOUD,
+        "every thursday we cook rice fish on vegetables for the neighbours",
+        "every tv to 5 fish and vegetables for the neighbours",
+        "every thursday we cook rice",
+        "tell anna that we have dinner at eight and nobody waits",
+    ],
+)
+def test_half_of_what_is_read_aloud_is_enough(text: str) -> None:
+    assert READING.accepts(text.split())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "every thursday we cook",
+        "neighbours the for vegetables and fish rice cook we thursday every",
+        f"turn on the tv and then {READ_ALOUD} and turn the tv off again once you have come home from them",
+        "tell anna that we have dinner at eight and nobody",
+    ],
+)
+def test_less_of_it_or_another_order_or_much_else_is_not(text: str) -> None:
+    assert not READING.accepts(text.split())
