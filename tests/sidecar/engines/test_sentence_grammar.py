@@ -111,8 +111,9 @@ def readings(words: tuple[str, ...], values: dict[str, set[tuple[str, ...]]]) ->
 
 
 READ_ALOUD = "every thursday we cook rice fish and vegetables for the neighbours"
+WITH_A_NAME = "tell [name] that we have dinner at eight and nobody waits"
 READING = SentenceGrammar(
-    [tuple(READ_ALOUD.split()), tuple("tell [name] that we have dinner at eight and nobody waits".split())],
+    [tuple(READ_ALOUD.split()), tuple(WITH_A_NAME.split())],
     {"[name]": [("anna",)]},
 )
 
