@@ -52,6 +52,8 @@ _OWN: Final[Mapping[str, Own]] = {
             "remember [that] my {things} are in the {area}",
             "(where's|where is) my {thing}",
             "where are my {things}",
+            "where did i put my {thing}",
+            "where did i put my {things}",
             "what do you (know|remember) about me",
             "forget that",
             "forget everything you know about me",

@@ -126,6 +126,7 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
             Form.MINE: (
                 rf"{_EN_WHICH}(?:'s| is| are| was| were) (?P<topic>(?:my|our) .+)",
                 rf"(?:tell me|do you know) {_EN_WHICH} (?P<topic>(?:my|our) .+)",
+                r"where (?:did|have) (?:i|we) (?:put|leave|left) (?P<topic>(?:my|our) .+)",
             ),
             Form.WHAT: (rf"{_EN_WHICH}(?:'s| is| are| was| were) (?P<topic>(?:the|\w+'s) .+)",),
         },
@@ -170,6 +171,7 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
                     rf"(?P<topic>{_DE_OWN})"
                 ),
                 rf"(?:sag mir|wei(?:ß|ss)t du),? (?:was|wer|wo|wann|wie) (?P<topic>{_DE_OWN})",
+                rf"wo hab(?:e|')? ich (?P<topic>{_DE_OWN}) (?:hingelegt|hingetan|gelassen|abgelegt)",
             ),
             Form.WHAT: (
                 (
@@ -224,6 +226,7 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
                     r"(?:quel(?:le)?s? (?:est|sont|était)|o[uù] (?:est|sont|se trouve|se trouvent)|quand (?:est|sont)"
                     rf"|qui est|c'est quoi|comment s'appelle(?:nt)?) (?P<topic>{_FR_OWN})"
                 ),
+                rf"o[uù] (?:ai-je|est-ce que j'ai) (?:mis|posé|laissé|rangé) (?P<topic>{_FR_OWN})",
             ),
             Form.WHAT: (
                 (
@@ -270,6 +273,7 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
                     r"(?:cu[áa]l(?:es)? (?:es|son|era)|d[óo]nde est[áa]n?|cu[áa]ndo (?:es|son)|qui[ée]n es"
                     rf"|c[óo]mo se llaman?) (?P<topic>{_ES_OWN})"
                 ),
+                rf"d[óo]nde (?:he (?:puesto|dejado)|puse|dejé) (?P<topic>{_ES_OWN})",
             ),
             Form.WHAT: (
                 (
@@ -323,6 +327,7 @@ GRAMMARS: Final[Mapping[str, Grammar]] = {
                     r"(?:wat|wie|waar|wanneer|hoe) (?:is|zijn|was|heet|heten|staat|staan|ligt|liggen) "
                     rf"(?P<topic>{_NL_OWN})"
                 ),
+                rf"waar heb ik (?P<topic>{_NL_OWN}) (?:gelaten|gelegd|neergelegd)",
             ),
             Form.WHAT: (
                 (

@@ -145,6 +145,21 @@ async def test_who_told_nothing_is_told_so(room: Room) -> None:
     assert await room.says("what did I tell you about my bike") == "You have told me nothing about that."
 
 
+@pytest.mark.parametrize(
+    ("language", "told", "asked", "answer"),
+    [
+        ("en", "remember that my keys are in the kitchen", "where did I put my keys", "Your keys are in the kitchen."),
+        (
+            *("de", "merk dir meine Schlüssel sind in der Küche", "wo habe ich meine Schlüssel hingelegt"),
+            "Deine Schlüssel sind in der Küche.",
+        ),
+    ],
+)
+async def test_what_was_put_somewhere_is_found(room: Room, language: str, told: str, asked: str, answer: str) -> None:
+    await room.says(told, language=language)
+    assert await room.says(asked, language=language) == answer
+
+
 @pytest.mark.parametrize("asked", ["what is my bank code", "what do you know about Berlin", "where is my car"])
 async def test_what_no_memory_answers_is_left_to_others(room: Room, asked: str) -> None:
     await room.says("remember that my bike code is 4711")
