@@ -15,7 +15,7 @@ from .enrolment_words import phrases_of
 
 @dataclass(frozen=True)
 class Own:
-    """Hassil templates and what may stand in their lists; the home knows who {person} is and what an {area} is."""
+    """Hassil templates and what may stand in their lists; the home knows each {person}, {area}, {lock} and {cover}."""
 
     templates: tuple[str, ...] = ()
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -38,6 +38,10 @@ _OWN: Final[Mapping[str, Own]] = {
             "no [thanks|thank you]",
             "(cancel|never mind|stop)",
             "the (first|second|third|last) one",
+            # A yes alone is too short to know a voice by.
+            "yes (unlock|open) it",
+            "yes unlock [the] {lock}",
+            "yes open [the] {cover}",
             # Codes and names.
             f"[my code is] {_CODE}",
             "(i'm|i am|it's|my name is|this is) {person}",

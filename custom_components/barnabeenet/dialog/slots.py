@@ -15,6 +15,8 @@ _NUMBERS_MAX: Final = 101
 _PHRASINGS_PER_VALUE: Final = 4
 # What HA's agent tells its sentences of an entity.
 _CONTEXT: Final = ("domain", "device_class")
+# What is opened only after a yes.
+_OPENED_DOMAINS: Final = ("cover", "lock")
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,13 @@ class SlotLists:
         return None
 
     def own(self, name: str, values: Iterable[str]) -> str | None:
-        """The name of the list for what is said to Barnabee itself: the home's areas or people, else these values."""
-        return self._keep(name, {"area": self.home.areas, "person": self.home.people}.get(name, values))
+        """The name of the list for what is said to Barnabee itself: the home's own where it has one, else these values."""
+        home = self.home
+        named = {"area": home.areas, "person": home.people, **{each: self._named(each) for each in _OPENED_DOMAINS}}
+        return self._keep(name, named.get(name, values))
+
+    def _named(self, domain: str) -> tuple[str, ...]:
+        return tuple(name for entity in self.home.entities if entity.domain == domain for name in entity.names)
 
     def _entities(self, block: IntentData) -> list[Entity]:
         """The entities that a block of sentences may name."""
