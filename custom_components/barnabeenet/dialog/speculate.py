@@ -3,14 +3,15 @@
 When the words so far are a whole command, its reply is prepared. Where waiting for the last word would cost time and
 everything can be put back exactly, the command is carried out early as well; the turn itself carries it out again, which
 changes nothing. If the final words are others, all is put back before they are acted on. Afterwards the home is as if
-only the final words had been heard.
+only the final words had been heard, but for an effect that somebody begins on a light while our command is on its way.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 import logging
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -24,6 +25,8 @@ ACT_AFTER_SILENCE_MS: Final = 200.0
 UNDO_MAX_S: Final = 2.0
 # What was right is only ended before it is done again, so that the second time comes second.
 CONFIRM_MAX_S: Final = 0.2
+# Somebody who goes on using a switch has the last word anyway.
+RESTORES_MAX: Final = 3
 
 StateT = TypeVar("StateT")
 
@@ -112,7 +115,7 @@ class Speculation(Generic[StateT]):
         self._home, self._voice = home, voice
         self._language, self._device_id = language, device_id
         self._counts = counts
-        self._may_act = may_act
+        self._early = _Early(home) if may_act else None
         self._guess: _Guess[StateT] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._settled = False
@@ -147,16 +150,21 @@ class Speculation(Generic[StateT]):
             self._withdraw()
         ending = self._ending
         if ending is None:
-            self.on_settled(self)
+            self._end()
             return
         # It is shielded from a pipeline that is cancelled, and goes on when it takes too long.
-        ending.add_done_callback(lambda _: self.on_settled(self))
+        ending.add_done_callback(lambda _: self._end())
         try:
             async with asyncio.timeout(CONFIRM_MAX_S if is_right else UNDO_MAX_S):
                 await asyncio.shield(ending)
         except TimeoutError:
             if not is_right:
                 _LOGGER.warning("Something in the home takes long to be put back; the turn goes on")
+
+    def _end(self) -> None:
+        if self._early is not None:
+            self._early.close()
+        self.on_settled(self)
 
     def _withdraw(self) -> None:
         guess, self._guess = self._guess, None
@@ -174,7 +182,7 @@ class Speculation(Generic[StateT]):
 
     def early(self, plan: Plan) -> _Early[StateT] | None:
         """Means of carrying it out and of taking it back; None when it must wait for the final words."""
-        return _Early(self._home, plan) if self._may_act and plan.undoable else None
+        return self._early if plan.undoable else None
 
     def count(self, what: str) -> None:
         """Counts for telemetry."""
@@ -197,7 +205,7 @@ class _Guess(Generic[StateT]):
         self._speculation = speculation
         self._wait_s = max(0.0, ACT_AFTER_SILENCE_MS - silence_ms) / 1000
         self._over = asyncio.Event()
-        self._early: _Early[StateT] | None = None
+        self._undo: Callable[[], Awaitable[None]] | None = None
         self._task = asyncio.create_task(self._run(text, after))
 
     async def _run(self, text: str, after: asyncio.Task[None] | None) -> None:
@@ -206,12 +214,12 @@ class _Guess(Generic[StateT]):
                 await after
             plan = await self._speculation.prepare(text)
             early = None if plan is None else self._speculation.early(plan)
-            if early is None or await self._is_over_soon():
+            if plan is None or early is None or await self._is_over_soon():
                 return
-            if early.begin():
-                self._early = early
+            if early.begin(plan):
+                self._undo = partial(early.undo, plan)
                 self._speculation.count("acted")
-                await early.carry_out()
+                await early.carry_out(plan)
         except Exception:  # a guess that goes wrong must not harm the turn
             _LOGGER.exception("Could not get ready for a command")
 
@@ -227,72 +235,86 @@ class _Guess(Generic[StateT]):
         """These were the final words: what is begun is ended, and nothing put back."""
         self._over.set()
         await self._task
-        if self._early is not None:
-            self._early.close()
+        if self._undo is not None:
             self._speculation.count("confirmed")
 
     async def withdraw(self) -> None:
         """These were not the final words: what is begun is ended and put back."""
         self._over.set()
         await self._task
-        if self._early is not None:
-            try:
-                await self._early.undo()
-            finally:
-                self._early.close()
+        if self._undo is not None:
+            await self._undo()
             self._speculation.count("undone")
 
 
 class _Early(Generic[StateT]):
-    """A command that is carried out early; knows for each thing what others last made of it."""
+    """What the guesses of an utterance carry out; knows for each thing what others last made of it.
 
-    def __init__(self, home: Home[StateT], plan: Plan) -> None:
+    It is watched from the first guess to the end: what a light tells of itself may be late, so that a second guess
+    would take what the first one did for somebody else's.
+    """
+
+    def __init__(self, home: Home[StateT]) -> None:
         self._home = home
-        self._plan = plan
         self._mark = home.mark()
         self._before: dict[str, StateT | None] = {}
         self._theirs: set[str] = set()
-        self._is_done = False
-        self._unwatch: Callable[[], None] = lambda: None
+        self._is_at_work = False
+        self._unwatch: list[Callable[[], None]] = []
 
-    def begin(self) -> bool:
+    def begin(self, plan: Plan) -> bool:
         """Notes what is there; false when something could not be put back now."""
-        self._before = {thing: self._home.state(thing) for thing in self._plan.undoable}
-        if any(state is None for state in self._before.values()):
+        new = {thing: self._home.state(thing) for thing in plan.undoable if thing not in self._before}
+        if any({**self._before, **new}[thing] is None for thing in plan.undoable):
             return False
-        self._unwatch = self._home.watch(self._plan.undoable, self._changed)
+        self._before |= new
+        self._theirs -= set(plan.undoable)
+        if new:
+            self._unwatch.append(self._home.watch(tuple(new), self._changed))
         return True
 
-    async def carry_out(self) -> None:
+    async def carry_out(self, plan: Plan) -> None:
         """Does it; a failure is left to the turn to tell."""
+        self._is_at_work = True
         try:
-            await self._home.carry_out(self._plan, self._mark)
+            await self._home.carry_out(plan, self._mark)
         except CannotAct as error:
             _LOGGER.debug("Could not act early: %s", error)
-        self._is_done = True
+        finally:
+            self._is_at_work = False
 
-    async def undo(self) -> None:
+    async def undo(self, plan: Plan) -> None:
         """Puts everything back to what others last made of it; what somebody has changed since is left alone."""
-        for thing in self._plan.undoable:
-            state = self._before[thing]
-            if thing in self._theirs or state is None:
+        for thing in plan.undoable:
+            if thing in self._theirs:
                 continue
             try:
-                await self._home.restore(thing, state, self._mark)
+                await self._restore(thing)
             except CannotAct as error:
                 _LOGGER.warning("Could not put back %s: %s", thing, error)
 
+    async def _restore(self, thing: str) -> None:
+        """Puts one thing back, again if somebody used it just then and our own change came on top."""
+        restored: StateT | None = None
+        for _ in range(RESTORES_MAX):
+            state = self._before[thing]
+            if state is None or state == restored:
+                return
+            await self._home.restore(thing, state, self._mark)
+            restored = state
+
     def close(self) -> None:
         """Ends the watching."""
-        self._unwatch()
+        while self._unwatch:
+            self._unwatch.pop()()
 
     def _changed(self, thing: str, state: StateT | None, mark: str) -> None:
         if mark == self._mark:
             self._theirs.discard(thing)
             return
         self._before[thing] = state
-        if self._is_done:
-            # Earlier, our own command may still come after it.
+        if not self._is_at_work:
+            # Otherwise our own command may still come after it.
             self._theirs.add(thing)
 
 
