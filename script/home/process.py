@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 import contextlib
+import itertools
 import os
 from pathlib import Path
-import secrets
+import random
 import signal
 import socket
 from typing import Final, Self
@@ -17,6 +18,8 @@ import aiohttp
 _AGAIN_S = 0.05
 # Below those that systems give to whoever asks for any port, so that nobody is given ours before we listen on it.
 _PORTS: Final = range(20_000, 32_000)
+# None is given twice: who asks for two before listening on the first would otherwise get the same one now and then.
+_UNTRIED: Final = itertools.cycle(random.SystemRandom().sample(_PORTS, len(_PORTS)))
 
 
 class ProcessFailed(Exception):
@@ -24,9 +27,8 @@ class ProcessFailed(Exception):
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now; raises OSError when there is none."""
-    for _ in _PORTS:
-        port = _PORTS[secrets.randbelow(len(_PORTS))]
+    """A TCP port of 127.0.0.1 that nobody listens on and nobody was given; raises OSError when there is none."""
+    for port in itertools.islice(_UNTRIED, len(_PORTS)):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

@@ -88,6 +88,11 @@ def test_a_child_gets_our_environment_but_not_our_imports(monkeypatch: pytest.Mo
     assert environment["BARNABEENET_PORT"] == "1"
 
 
+def test_no_port_is_given_twice(socket_enabled: None) -> None:
+    given = [free_port() for _ in range(2_000)]
+    assert len(set(given)) == len(given)
+
+
 def test_a_free_port_can_be_bound(socket_enabled: None) -> None:
     import socket
 
