@@ -160,20 +160,20 @@ async def test_bytes_that_trickle_in_do_not_move_the_header_deadline(side: Any, 
     assert loop.time() - started_s < 1
 
 
-async def test_an_announced_body_takes_no_memory_before_it_comes(side: Any, stream: Stream) -> None:
-    async def wait_in_vain() -> None:
-        reader = stream(b'{"type":"info","data_length":1048576,"payload_length":1048576}\n{', ended=False)
-        with pytest.raises(side.wire.WireError, match="the whole body"):
-            await side.wire.FrameReader(reader, body_s=0.01).read()
-
-    await wait_in_vain()  # what is loaded once, at its first use, is not the body's
+async def _peak_bytes(side: Any, stream: Stream) -> int:
+    """The most memory that is taken while a body is waited for; by other threads of the process, too."""
+    reader = stream(b'{"type":"info","data_length":1048576,"payload_length":1048576}\n{', ended=False)
     tracemalloc.start()
     try:
-        await wait_in_vain()
-        _, peak = tracemalloc.get_traced_memory()
+        with pytest.raises(side.wire.WireError, match="the whole body"):
+            await side.wire.FrameReader(reader, body_s=0.01).read()
+        return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 100_000
+
+
+async def test_an_announced_body_takes_no_memory_before_it_comes(side: Any, stream: Stream) -> None:
+    assert min([await _peak_bytes(side, stream) for _ in range(5)]) < 100_000
 
 
 async def test_a_flood_that_has_arrived_does_not_keep_the_loop_for_itself(side: Any, stream: Stream) -> None:

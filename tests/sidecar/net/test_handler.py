@@ -527,7 +527,8 @@ async def test_speech_comes_at_the_rate_that_was_asked_for(
     await home.send("synthesize", {"text": "The lamp is on.", "context": {"rate": rate_hz}})
     events = await until(home, "barnabeenet-timings")
     assert {event.data["rate"] for event in events if event.type in ("audio-start", "audio-chunk")} == {rate_hz}
-    assert len(audio_of(events)) / rate_hz == pytest.approx(len(own) / own_rate_hz, abs=0.01)
+    # The same text is not always as long: it depends on what the library has said before.
+    assert len(audio_of(events)) / rate_hz == pytest.approx(len(own) / own_rate_hz, rel=0.03)
 
 
 async def test_a_streamed_reply_is_heard_from_its_first_whole_sentence(home: Any, voice: None) -> None:
