@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 import json
 from pathlib import Path
+import threading
 
 import numpy as np
 import pytest
@@ -86,3 +87,13 @@ def _minilm(folder: Path) -> Path:
     )
     assert json.loads((folder / "tokenizer.json").read_text())
     return folder
+
+
+@pytest.fixture
+def own_threads() -> Callable[[], set[threading.Thread]]:
+    """All but asyncio's own: those of its pool live as long as the loop, those that wait for a child end by themselves."""
+
+    def find() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if not thread.name.startswith(("asyncio_", "waitpid-"))}
+
+    return find

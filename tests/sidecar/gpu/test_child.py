@@ -528,12 +528,9 @@ async def test_a_hanging_child_ends_with_a_parent_that_is_killed() -> None:
     assert not child.is_running()
 
 
-def own_threads() -> set[threading.Thread]:
-    """All but asyncio's own: those of its pool live as long as the loop, those that wait for a child end by themselves."""
-    return {thread for thread in threading.enumerate() if not thread.name.startswith(("asyncio_", "waitpid-"))}
-
-
-async def test_two_hundred_deaths_leave_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+async def test_two_hundred_deaths_leave_nothing_behind(
+    caplog: pytest.LogCaptureFixture, own_threads: Callable[[], set[threading.Thread]]
+) -> None:
     caplog.set_level(logging.CRITICAL, "barnabeenet_sidecar")
     fds, threads = psutil.Process().num_fds(), own_threads()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 import logging
 import os
@@ -315,16 +315,18 @@ async def _lane(rounds: int, faults: Sequence[str]) -> None:
         assert host.status.claimed_mb == 8000
 
 
-async def test_two_hundred_rounds_leave_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+async def test_two_hundred_rounds_leave_nothing_behind(
+    caplog: pytest.LogCaptureFixture, own_threads: Callable[[], set[threading.Thread]]
+) -> None:
     caplog.set_level(logging.CRITICAL, "barnabeenet_sidecar")
     await _lane(3, ["kill"])  # what is made once is made
-    fds, threads = psutil.Process().num_fds(), threading.active_count()
+    fds, threads = psutil.Process().num_fds(), own_threads()
     async with asyncio.timeout(100):
         await asyncio.gather(*(_lane(50, ["kill", "out of memory", "hang", "kill"]) for _ in range(4)))
     assert not children()
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert psutil.Process().num_fds() <= fds
-    assert threading.active_count() <= threads
+    assert own_threads() <= threads
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGKILL, signal.SIGSTOP])
