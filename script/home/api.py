@@ -142,16 +142,21 @@ class HomeAssistant:
 
     async def service(self, service: str, data: Mapping[str, Any]) -> None:
         """Calls an action such as `light.turn_on` and waits until it is done."""
-        domain, name = service.split(".", 1)
-        await self.call("call_service", domain=domain, service=name, service_data=dict(data))
+        await self._act(service, data)
 
     async def action(self, service: str, data: Mapping[str, Any]) -> Any:
         """Calls an action that answers, such as `weather.get_forecasts`, and returns its answer; raises ApiError."""
+        return (await self._act(service, data, return_response=True))["response"]
+
+    async def _act(self, service: str, data: Mapping[str, Any], **more: Any) -> Any:
         domain, name = service.split(".", 1)
-        result = await self.call(
-            "call_service", domain=domain, service=name, service_data=dict(data), return_response=True
-        )
-        return result["response"]
+        return await self.call("call_service", domain=domain, service=name, service_data=dict(data), **more)
+
+    async def entry_id(self, domain: str) -> str:
+        """The id of an integration's first entry."""
+        entries = await self.call("config_entries/get", domain=domain)
+        ident: str = entries[0]["entry_id"]
+        return ident
 
     async def states(self) -> dict[str, dict[str, Any]]:
         """Every entity's state object by entity id."""

@@ -67,17 +67,17 @@ async def move_in(home: HomeAssistant, people: Sequence[Person], engine: str, me
 
     Returns their names by the key that turns are told with; raises ApiError when a recording was not good enough.
     """
-    entries = await home.call("config_entries/get", domain="barnabeenet")
-    entry_id = entries[0]["entry_id"]
-    names = {}
     for person in people:
-        flow = await home.begin_subentry(entry_id, "person")
-        await home.answer_subentry(flow, {"name": person.name, "may": "no", "only_when_sure": False})
+        await add_person(home, person.name)
         await _learn(home, person, engine, media)
-    for subentry in await home.call("config_entries/subentries/list", entry_id=entry_id):
-        if subentry["subentry_type"] == "person":
-            names[f"person {subentry['subentry_id']}"] = subentry["title"]
-    return names
+    subentries = await home.call("config_entries/subentries/list", entry_id=await home.entry_id("barnabeenet"))
+    return {f"person {each['subentry_id']}": each["title"] for each in subentries if each["subentry_type"] == "person"}
+
+
+async def add_person(home: HomeAssistant, name: str) -> None:
+    """Adds somebody to the integration's entry as in the UI, who may open nothing; raises ApiError."""
+    flow = await home.begin_subentry(await home.entry_id("barnabeenet"), "person")
+    await home.answer_subentry(flow, {"name": name, "may": "no", "only_when_sure": False})
 
 
 async def _learn(home: HomeAssistant, person: Person, engine: str, media: Path) -> None:

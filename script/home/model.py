@@ -57,9 +57,8 @@ async def at(provider: Provider) -> AsyncIterator[Provider]:
 
 async def add_provider(home: HomeAssistant, provider: Provider) -> str:
     """Adds it to the integration's entry as in the UI, where address, key and model are tested; returns its name."""
-    entries = await home.call("config_entries/get", domain="barnabeenet")
     key = {"api_key": provider.key} if provider.key else {}
-    flow = await home.begin_subentry(entries[0]["entry_id"], "provider")
+    flow = await home.begin_subentry(await home.entry_id("barnabeenet"), "provider")
     flow = await home.answer_subentry(flow, {"kind": "openai_compatible"})
     flow = await home.answer_subentry(flow, {"base_url": provider.address, **key})
     flow = await home.answer_subentry(flow, {"model": provider.model or _first_model(flow), "tier": "cloud_fast"})

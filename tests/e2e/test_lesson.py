@@ -6,6 +6,7 @@ import pytest
 
 from custom_components.barnabeenet.dialog.enrolment_words import phrases_of
 from script.home.commands import synthesised
+from script.home.family import add_person
 from script.home.player import Turn, play
 from script.home.stage import Stage
 
@@ -28,10 +29,8 @@ async def say(on: Stage, text: str, pitch: float = CLEO) -> Turn:
 
 async def test_learn_my_voice(on_stage: Stage) -> None:
     on = on_stage
-    entries = await on.home.call("config_entries/get", domain="barnabeenet")
     for name in ("Cleo", "Dan"):
-        flow = await on.home.begin_subentry(entries[0]["entry_id"], "person")
-        await on.home.answer_subentry(flow, {"name": name, "may": "no", "only_when_sure": False})
+        await add_person(on.home, name)
     await on.sidecar.knows_home()
 
     assert (await say(on, "learn my voice")).reply == "Gladly. Who are you?"

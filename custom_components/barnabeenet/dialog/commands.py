@@ -69,10 +69,15 @@ class Commands:
 
     def add_own(self, own: Own) -> None:
         """Adds what is said to Barnabee itself, but for sentences whose list is empty in this home."""
+        # Found once each: a home may have thousands of names.
+        found: dict[str, str | None] = {}
         for template in own.templates:
             for text in _phrasings(parse_sentence(template, keep_text=True), {}, 32, float("inf")):
-                slots = [(slot[0], slot[1]) for slot in SLOT.finditer(text)]
-                self._keep_filled(text, {slot: self._slots.own(name, own.lists.get(name, ())) for slot, name in slots})
+                slots = list(SLOT.finditer(text))
+                for slot in slots:
+                    if slot[1] not in found:
+                        found[slot[1]] = self._slots.own(slot[1], own.lists.get(slot[1], ()))
+                self._keep_filled(text, {slot[0]: found[slot[1]] for slot in slots})
 
     def lists(self) -> dict[str, list[str]]:
         """The lists that the sentences use."""

@@ -213,8 +213,7 @@ class _Guess(Generic[StateT]):
             if after is not None:
                 await after
             plan = await self._speculation.prepare(text)
-            early = None if plan is None else self._speculation.early(plan)
-            if plan is None or early is None or await self._is_over_soon():
+            if plan is None or (early := self._speculation.early(plan)) is None or await self._is_over_soon():
                 return
             if early.begin(plan):
                 self._undo = partial(early.undo, plan)
@@ -265,9 +264,10 @@ class _Early(Generic[StateT]):
     def begin(self, plan: Plan) -> bool:
         """Notes what is there; false when something could not be put back now."""
         new = {thing: self._home.state(thing) for thing in plan.undoable if thing not in self._before}
-        if any({**self._before, **new}[thing] is None for thing in plan.undoable):
+        known = self._before | new
+        if any(known[thing] is None for thing in plan.undoable):
             return False
-        self._before |= new
+        self._before = known
         self._theirs -= set(plan.undoable)
         if new:
             self._unwatch.append(self._home.watch(tuple(new), self._changed))
