@@ -42,10 +42,7 @@ async def say(on: Stage, command: Command, *, number: int, folder: Path, as_json
     stages_ms = on.turns.stages_ms(since=began_at)
     await asyncio.to_thread(_keep_reply, turn, folder / "replies" / f"{number:02} {command.said}.wav")
     said = f"{WAKE_WORD}, {command.said}" if command.wake else command.said
-    if as_json:
-        print(json.dumps(report.as_dict(said, turn, verdict, stages_ms)), flush=True)
-    else:
-        print(report.as_text(number, said, turn, verdict, stages_ms), flush=True)
+    _tell(number, said, turn, verdict, stages_ms, as_json=as_json)
     return verdict.done
 
 
@@ -93,12 +90,24 @@ async def meet(on: Stage, line: Line, names: Mapping[str, str], *, number: int, 
     verdict = replace(verdict, wrong=[*verdict.wrong, *line.wrong(turn.reply, speaker)])
     await asyncio.to_thread(_keep_reply, turn, folder / "replies" / f"{number:02} {line.who.name} {line.said}.wav")
     voice = report.Recognised(line.who.name, speaker, told.get("confidence"))
-    stages_ms = on.turns.stages_ms(since=began_at)
-    if as_json:
-        print(json.dumps(report.as_dict(line.said, turn, verdict, stages_ms, voice=voice)), flush=True)
-    else:
-        print(report.as_text(number, line.said, turn, verdict, stages_ms, voice=voice), flush=True)
+    _tell(number, line.said, turn, verdict, on.turns.stages_ms(since=began_at), voice=voice, as_json=as_json)
     return verdict.done
+
+
+def _tell(
+    number: int,
+    said: str,
+    turn: Turn,
+    verdict: Verdict,
+    stages_ms: dict[str, float],
+    *,
+    voice: report.Recognised | None = None,
+    as_json: bool,
+) -> None:
+    if as_json:
+        print(json.dumps(report.as_dict(said, turn, verdict, stages_ms, voice=voice)), flush=True)
+    else:
+        print(report.as_text(number, said, turn, verdict, stages_ms, voice=voice), flush=True)
 
 
 def _keep_reply(turn: Turn, path: Path) -> None:

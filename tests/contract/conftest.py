@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 import importlib.util
 import json
 from pathlib import Path
 import sys
+import tracemalloc
 from types import ModuleType
 from typing import Any
 
@@ -50,6 +51,24 @@ def side(request: pytest.FixtureRequest) -> Side:
     """Each side in turn."""
     chosen: Side = request.param
     return chosen
+
+
+@pytest.fixture
+def least_peak_bytes() -> Callable[[Callable[[], Awaitable[None]]], Awaitable[int]]:
+    """The most memory that is taken at once while something runs, the least of five: other threads take some, too."""
+
+    async def peak_bytes(run: Callable[[], Awaitable[None]]) -> int:
+        tracemalloc.start()
+        try:
+            await run()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    async def least(run: Callable[[], Awaitable[None]]) -> int:
+        return min([await peak_bytes(run) for _ in range(5)])
+
+    return least
 
 
 @pytest.fixture(scope="session")
