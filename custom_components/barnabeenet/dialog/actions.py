@@ -225,6 +225,11 @@ def base_name(name: str) -> str:
     return name.rpartition("__")[2]
 
 
+def is_of_memories(name: str) -> bool:
+    """Whether a tool gives out, keeps or forgets what somebody told."""
+    return _OFFERED_BY.get(base_name(name)) == "barnabeenet"
+
+
 def understand(name: str, arguments: Mapping[str, Any], things: Things, harmless: frozenset[str]) -> Action:
     """What a call of an offered tool would do; `harmless` are entity ids that the home's owner has cleared."""
     if name.startswith(SCRIPTS):

@@ -62,6 +62,10 @@ class Interaction:
             for thing in understand(call.name, call.arguments, self.things, frozenset()).things
         )
 
+    def wanted(self) -> list[ToolCall]:
+        """The calls that were carried out, and the one that waits for a yes."""
+        return self.used if self.confirm is None else [*self.used, self.confirm.call]
+
     async def sentences(self, prompt: Prompt, *, tiers: Sequence[Tier], caller: Caller) -> AsyncGenerator[str, None]:
         """The words for the person; to be read once. Raises AllProvidersFailed."""
         results: dict[str, Any] = {}

@@ -14,6 +14,7 @@ from ..providers.base import Caller
 from ..providers.chain import AllProvidersFailed
 from ..state.session_types import Session, Turn
 from ..telemetry.trace import VoiceContext
+from .actions import is_of_memories
 from .agreement import Agreement
 from .context import Heard, gather
 from .enrolment import Heard as LessonHeard
@@ -28,7 +29,7 @@ from .reply import Reply, Said, refuse
 from .route import Route, route
 from .second_factor import HIDDEN, Awaited, Permission
 from .sentences import Phrase, say
-from .telling import Forget, Teller
+from .telling import TIER, Forget, Teller
 from .telling_grammar import Form, Wish, wish_of
 from .validate import ReplyCheck
 from .verbs import is_yes, may_command
@@ -79,6 +80,7 @@ class _Turn(Generic[ResponseT]):
     context: VoiceContext
     session: Session | None = None
     error: str | None = None
+    is_private: bool = False
 
     async def reply(self) -> Reply[ResponseT]:
         refused = await self._admit()
@@ -91,6 +93,7 @@ class _Turn(Generic[ResponseT]):
             if reply is None or (reply.answer.error is not None and reply.answer.tier not in {HELD, "memory"}):
                 reply = await self._ask_models(instead_of=reply)
         if reply.words is None:
+            self.is_private = reply.answer.tier == TIER
             await self._keep(reply.answer.speech)
         return _noted(reply, self.context)
 
@@ -232,7 +235,7 @@ class _Turn(Generic[ResponseT]):
 
     def _spoken(self) -> Spoken:
         said, session = self.said, self.session
-        earlier = tuple(turn.said for turn in session.turns) if session else ()
+        earlier = tuple(turn.said for turn in self._earlier())
         name = session.id if session else ""
         return Spoken(said.text, said.language, said.speaker, name, said.area, earlier, said.is_sure)
 
@@ -298,7 +301,8 @@ class _Turn(Generic[ResponseT]):
             context.reply, context.error = spoken, self.error
             self.mind.counts.replied(spoken, intent=None, path="interaction")
             self._ask_what_the_model_asked(interaction, spoken)
-            await self.mind.sessions.add_turn(session, Turn(self.said.text, spoken, context.trace_id))
+            self.is_private = self.is_private or any(is_of_memories(call.name) for call in interaction.wanted())
+            await self._keep(spoken)
 
     async def _words_or_excuse(
         self, interaction: Interaction, way: Route, session: Session
@@ -325,7 +329,9 @@ class _Turn(Generic[ResponseT]):
         said, context = self.said, self.context
         heard = Heard(said.text, said.language, said.speaker, session.id, said.area, self.here.now(), said.is_sure)
         known = await gather(self.mind.sources, heard, context)
-        built = build(self.mind.policy.things, heard, known, session.turns, interaction.tools.tools)
+        earlier = self._earlier()
+        self.is_private = any(turn.is_private for turn in earlier) or (said.is_sure and bool(known.memories))
+        built = build(self.mind.policy.things, heard, known, earlier, interaction.tools.tools)
         for part in built.trimmed:
             context.mark(f"prompt without {part}")
         caller = Caller(context.trace_id, "interaction", said.speaker, session.id)
@@ -350,6 +356,11 @@ class _Turn(Generic[ResponseT]):
         elif spoken.rstrip().endswith("?"):
             self._ask(Question(Kind.OPEN, self.said.language))
 
+    def _earlier(self) -> tuple[Turn, ...]:
+        """What was said before, as far as this voice may know of it."""
+        turns = () if self.session is None else self.session.turns
+        return tuple(turn for turn in turns if self.said.is_sure or not turn.is_private)
+
     # What a turn leaves behind
 
     def _ask(self, question: Question, whom: str | None = None) -> None:
@@ -361,7 +372,10 @@ class _Turn(Generic[ResponseT]):
 
     async def _keep(self, speech: str) -> None:
         if self.session is not None:
-            await self.mind.sessions.add_turn(self.session, Turn(self.said.text, speech, self.context.trace_id))
+            # A guest is told what everybody may hear.
+            is_private = self.is_private and self.said.speaker is not None
+            turn = Turn(self.said.text, speech, self.context.trace_id, is_private=is_private)
+            await self.mind.sessions.add_turn(self.session, turn)
 
 
 _UNHEARD: Final[Mapping[Permission, Phrase]] = {

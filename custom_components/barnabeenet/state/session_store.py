@@ -30,9 +30,13 @@ ON CONFLICT (id) DO UPDATE SET
     mode = excluded.mode, thread = excluded.thread, conversation_id = excluded.conversation_id,
     last_active = excluded.last_active, ended_at = excluded.ended_at, end_reason = excluded.end_reason
 """
-_ADD: Final = "INSERT INTO turns (session_id, thread, at, said, replied, trace_id) VALUES (?, ?, ?, ?, ?, ?)"
+_ADD: Final = """
+INSERT INTO turns (session_id, thread, at, said, replied, trace_id, is_private) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
 _ALIVE: Final = "SELECT * FROM sessions WHERE ended_at IS NULL ORDER BY last_active"
-_WINDOW: Final = "SELECT said, replied, trace_id, at FROM turns WHERE thread = ? ORDER BY id DESC LIMIT ?"
+_WINDOW: Final = """
+SELECT said, replied, trace_id, at, is_private FROM turns WHERE thread = ? ORDER BY id DESC LIMIT ?
+"""
 
 
 class SessionStore:
@@ -62,7 +66,7 @@ class SessionStore:
         for row in await self._database.read(_ALIVE):
             if row["thread"] not in threads:
                 turns = await self._database.read(_WINDOW, (row["thread"], window_turns))
-                window = deque((Turn(*turn) for turn in reversed(turns)), maxlen=window_turns)
+                window = deque(map(_turn, reversed(turns)), maxlen=window_turns)
                 threads[row["thread"]] = Thread(window, row["thread"])
             age_s = clock.wall() - row["last_active"]
             active_s = clock.monotonic() - age_s if age_s >= 0 else -inf
@@ -79,7 +83,8 @@ class SessionStore:
         if len(self._turns) >= TURNS_WAITING_MAX:
             self._turns.popleft()
             self._lost += 1
-        self._turns.append((_ADD, (session.id, session.thread.id, turn.at, turn.said, turn.replied, turn.trace_id)))
+        row = (turn.at, turn.said, turn.replied, turn.trace_id, turn.is_private)
+        self._turns.append((_ADD, (session.id, session.thread.id, *row)))
         self.save(session)
 
     async def settled(self) -> None:
@@ -121,6 +126,11 @@ class SessionStore:
         if self._lost:
             _LOGGER.warning("%d turns were not kept: the database failed for too long", self._lost)
             self._lost = 0
+
+
+def _turn(row: sqlite3.Row) -> Turn:
+    said, replied, trace_id, at, is_private = row
+    return Turn(said, replied, trace_id, at, bool(is_private))
 
 
 def _saved(session: Session) -> Statement:

@@ -75,12 +75,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Turn:
-    """What was said and what was replied; `at` is wall time."""
+    """What was said and what was replied; `at` is wall time.
+
+    `is_private`: something in it is the speaker's alone, and not for a voice that may be another's.
+    """
 
     said: str
     replied: str
     trace_id: str | None = None
     at: float = field(default_factory=time.time)
+    is_private: bool = False
 
 
 @dataclass(eq=False)

@@ -46,6 +46,7 @@ from tests.fake_memories import FakeMemories
 from tests.integration.dialog.test_turn import Home
 
 FORGET_TOOL = Tool("barnabeenet__forget", "Forgets", {"type": "object", "properties": {"text": {"type": "string"}}})
+RECALL_TOOL = Tool("barnabeenet__recall", "Finds", {"type": "object", "properties": {"query": {"type": "string"}}})
 
 
 class Parrot:
@@ -314,7 +315,80 @@ async def test_a_voice_that_may_be_anothers_is_told_nothing_of_its_own(family: F
     await family.talk("remember that my spare bicycle key hangs in the shed")
     for text in ("where is my spare bicycle key", "what did I tell you about the key", "what do you know about me"):
         assert await family.talk(text, is_sure=False) == say(Say.UNSURE, "en")
-    question, elsewhere = "so my spare bicycle key hangs where", {"device_id": "bath", "conversation_id": "another"}
-    assert "shed" not in await family.talk(question, is_sure=False, **elsewhere)
-    assert "shed" in await family.talk(question, device_id="attic", conversation_id="third")
+    question = "so my spare bicycle key hangs where"
+    assert "shed" not in await family.talk(question, is_sure=False)
+    assert "shed" in await family.talk(question)
     assert "shed" in await family.talk("where is my spare bicycle key")
+
+
+# In the same talk
+
+
+async def asked_again(family: Family, speaker: str | None = "anna", *, is_sure: bool) -> str:
+    """All that a model is given with a question about what was said before."""
+    family.model.answers = [TextDelta("Hm.")]
+    await family.talk("tell me that again", speaker, is_sure=is_sure)
+    return str(family.model.prompts[-1])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "remember that my spare bicycle key hangs in the shed",
+        "where is my spare bicycle key",
+        "what did I tell you about the key",
+        "forget what I told you about the key",
+    ],
+)
+async def test_what_is_private_is_no_context_of_a_voice_that_may_be_anothers(family: Family, said: str) -> None:
+    await family.memories.remember("my spare bicycle key hangs in the shed", speaker="anna", language="en")
+    if (await family.hear(said)).asks:
+        await family.talk("no")
+    assert "shed" in await asked_again(family, is_sure=True)
+    assert "shed" not in await asked_again(family, is_sure=False)
+
+
+async def test_a_reply_with_a_private_memory_in_it_is_private(family: Family) -> None:
+    await family.memories.remember("my spare bicycle key hangs in the shed", speaker="anna", language="en")
+    assert "shed" in await family.talk("so my spare bicycle key hangs where")
+    assert "shed" not in await asked_again(family, is_sure=False)
+    assert "shed" in await asked_again(family, is_sure=True)
+
+
+async def test_a_reply_to_what_was_private_is_private(family: Family) -> None:
+    await family.talk("remember that my spare bicycle key hangs in the shed")
+    assert "shed" in await family.talk("tell me that again")
+    # By now the memory itself is out of the window.
+    for _ in range(9):
+        await asked_again(family, is_sure=True)
+    assert "shed" not in await asked_again(family, is_sure=False)
+
+
+async def test_what_a_memory_tool_gave_is_private(family: Family) -> None:
+    family.home.tools_of_home = [RECALL_TOOL]
+    call = ToolCall("call 1", RECALL_TOOL.name, {"query": "spare key"})
+    family.model.answers = [ToolCallDelta(call), TextDelta("It hangs in the shed.")]
+    assert await family.talk("find my spare one") == "It hangs in the shed."
+    assert family.home.called == [call]
+    assert "shed" not in await asked_again(family, is_sure=False)
+    assert "shed" in await asked_again(family, is_sure=True)
+
+
+async def test_a_model_that_asks_whether_to_forget_has_named_what_is_private(family: Family) -> None:
+    family.home.tools_of_home = [FORGET_TOOL]
+    family.model.answers = [wants(FORGET_TOOL.name, "my bike code is 4711")]
+    assert "4711" in await family.talk("please could that bike thing be deleted, delete it")
+    await family.talk("no")
+    assert "4711" not in await asked_again(family, is_sure=False)
+
+
+async def test_other_talk_goes_on_with_a_voice_that_may_be_anothers(family: Family) -> None:
+    family.model.answers = [TextDelta("Sunny.")]
+    await family.talk("tell me about the weather")
+    assert "Sunny." in await asked_again(family, is_sure=False)
+
+
+async def test_a_guest_goes_on_with_what_everybody_may_hear(family: Family) -> None:
+    await family.memories.remember("the spare key hangs in the shed", speaker="anna", visibility="family")
+    assert "shed" in await family.talk("where is the spare key", None, is_sure=False)
+    assert "shed" in await asked_again(family, None, is_sure=False)

@@ -416,6 +416,15 @@ async def test_live_sessions_survive_a_restart(open_sessions: OpenSessions, time
     assert await entered(again, "phone", "anna") is not None
 
 
+async def test_what_is_private_is_still_so_after_a_restart(open_sessions: OpenSessions) -> None:
+    sessions = await open_sessions()
+    anna = await said(sessions, "what is on television", "kitchen", "anna")
+    await sessions.add_turn(anna, Turn("what is my bike code", "Your bike code is 4711.", is_private=True))
+    await sessions.close()
+    session = await entered(await open_sessions(), "kitchen", "anna")
+    assert [turn.is_private for turn in session.turns] == [False, True]
+
+
 async def test_what_was_idle_too_long_over_a_restart_is_ended(
     open_sessions: OpenSessions, database: Database, time: Time
 ) -> None:
