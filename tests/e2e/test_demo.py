@@ -103,7 +103,7 @@ def test_who_lives_there_is_known_by_voice_and_what_one_told_stays_theirs(
     assert [(line["by"], line["said"]) for line in family] == [(line.who.name, line.said) for line in LINES]
     assert all(line["speaker"] == line["by"] and line["confidence"] > 0.6 for line in family)
     told, others, own = family[-3:]
-    assert told["reply"] == "I'll remember that."
+    assert told["reply"] == "I'll remember that. Your bike code is 4 7 1 1."
     assert (others["by"], own["by"]) == ("Ben", "Ada")
     assert others["said"] == own["said"] == "what is my bike code"
     assert "4 7 1 1" in own["reply"]

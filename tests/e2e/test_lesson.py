@@ -43,6 +43,7 @@ async def test_learn_my_voice(on_stage: Stage) -> None:
     assert asked == "Done. From now on I know your voice, Cleo."
     assert set(read) == set(phrases_of("en"))
 
-    assert (await say(on, "remember that my locker code is 2 3 5 9")).reply == "I'll remember that."
+    kept = await say(on, "remember that my locker code is 2 3 5 9")
+    assert kept.reply == "I'll remember that. Your locker code is 2 3 5 9."
     assert (await say(on, "what is my locker code")).reply == "Your locker code is 2 3 5 9."
     assert "2" not in ((await say(on, "what is my locker code", SOMEBODY_ELSE)).reply or "")

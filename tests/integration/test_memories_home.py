@@ -57,7 +57,10 @@ async def family(home: HomeAssistant, loaded: MockConfigEntry) -> Home:
 
 
 async def test_a_talk_about_a_memory(family: Home) -> None:
-    assert await family.says("Remember that my bike code is 4711.", family.anna) == "I'll remember that."
+    assert (
+        await family.says("Remember that my bike code is 4711.", family.anna)
+        == "I'll remember that. Your bike code is 4711."
+    )
     assert await family.says("What is my bike code?", family.anna) == "Your bike code is 4711."
     result = await family.hears("forget what I told you about my bike", family.anna)
     assert result.continue_conversation

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import logging
 import time
 from typing import Any, Final, TypeVar
@@ -149,7 +149,10 @@ class Telling:
             ),
         )
         self._note(teller, speaker, (kept,), told=True)
-        return _answer(Say.REMEMBERED_FAMILY if wish.for_family else Say.REMEMBERED, teller, "remember")
+        done = _answer(Say.REMEMBERED_FAMILY if wish.for_family else Say.REMEMBERED, teller, "remember")
+        # A digit that was misheard sounds like any other: who told it can say "forget that" now, and not when it matters.
+        is_read_back = any(map(str.isdigit, kept.text))
+        return replace(done, speech=f"{done.speech} {_spoken(kept, teller)}") if is_read_back else done
 
     # Recall
 

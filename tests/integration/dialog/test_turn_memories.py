@@ -116,7 +116,7 @@ async def family(tmp_path: Path) -> AsyncIterator[Family]:
 
 
 async def test_a_memory_costs_no_language_model_and_is_the_memory_agents(family: Family) -> None:
-    assert await family.talk("remember that my bike code is 4711") == "I'll remember that."
+    assert await family.talk("remember that my bike code is 4711") == "I'll remember that. Your bike code is 4711."
     assert await family.talk("what is my bike code") == "Your bike code is 4711."
     assert family.model.prompts == []
     assert family.context.tier == "memory"
@@ -132,7 +132,9 @@ async def test_a_sentence_of_the_home_goes_before(family: Family) -> None:
 
 async def test_a_near_miss_does_not_get_what_is_to_be_remembered(family: Family) -> None:
     family.home.answers["near_miss"] = Answer("I unlocked the front door", "near_miss")
-    assert await family.talk("remember that the front door code is 12") == "I'll remember that."
+    assert (
+        await family.talk("remember that the front door code is 12") == "I'll remember that. The front door code is 12."
+    )
     assert family.home.asked == ["strict"]
 
 
