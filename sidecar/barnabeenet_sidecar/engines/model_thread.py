@@ -104,6 +104,8 @@ class ModelThread:
         _, hung = await asyncio.to_thread(wait, list(self._jobs), _CLOSE_S)
         if hung:
             _LOGGER.warning("%s did not stop within %g s: its thread lives on", self._name, _CLOSE_S)
+        else:
+            await asyncio.to_thread(self._executor.shutdown)
 
     def _raise_if_closed(self) -> None:
         """What `close` stopped has failed, unless its caller was cancelled as well."""
