@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from homeassistant.const import CONF_HOST, CONF_PORT, CONF_TOKEN, EVENT_HOMEASSISTANT_STOP, Platform
+from homeassistant.const import CONF_TOKEN, EVENT_HOMEASSISTANT_STOP, Platform
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.typing import ConfigType
 
 from . import pipelines, services, websocket
+from .address import address_of
 from .brain import Brain, async_forget_people
-from .client.sidecar import Address, Sidecar
+from .client.sidecar import Sidecar
 from .const import DOMAIN, SIGNAL_TURN
 from .coordinator import BarnabeeNet, BarnabeeNetConfigEntry, SidecarWatch, async_introduction
 from .people import people_of
@@ -33,7 +34,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa:
 async def async_setup_entry(hass: HomeAssistant, entry: BarnabeeNetConfigEntry) -> bool:
     """Sets an entry up, whether or not its sidecar answers; takes no longer than the first attempt (5 s)."""
     home, software = await async_introduction(hass)
-    address = Address(entry.data[CONF_HOST], entry.data[CONF_PORT])
+    address = address_of(entry)
     sidecar = Sidecar(address, entry.data[CONF_TOKEN], home=home, software=software)
     vocabulary = VocabularyKeeper(hass, sidecar)
     quick_words = QuickWordsKeeper(hass, entry, sidecar)

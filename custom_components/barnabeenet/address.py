@@ -1,4 +1,4 @@
-"""Reads where a sidecar is from what people type or paste."""
+"""Where a sidecar is: as an entry has it, and read from what people type or paste."""
 
 from __future__ import annotations
 
@@ -7,12 +7,28 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.const import CONF_HOST, CONF_PORT
+
+from .client.connection import Address
+from .const import CONF_TLS
+
 _HOST_MAX_CHARS: Final = 253
 _NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?", re.IGNORECASE)
 
 
 class InvalidHost(ValueError):
     """What was typed names no host."""
+
+
+def address_of(entry: ConfigEntry) -> Address:
+    """Where the sidecar of an entry was when it was last heard of."""
+    return Address(entry.data[CONF_HOST], entry.data[CONF_PORT], tls=entry.data.get(CONF_TLS, False))
+
+
+def as_data(address: Address) -> dict[str, str | int | bool]:
+    """The same as an entry keeps it."""
+    return {CONF_HOST: address.host, CONF_PORT: address.port, CONF_TLS: address.tls}
 
 
 def parse_address(typed: str, port: int) -> tuple[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from homeassistant.config_entries import (
@@ -21,7 +22,7 @@ from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 import probatio
 
 from . import pipelines
-from .address import InvalidHost, parse_address
+from .address import InvalidHost, address_of, as_data, parse_address
 from .client.errors import (
     BackingOff,
     Busy,
@@ -34,11 +35,12 @@ from .client.errors import (
     RequestFailed,
     SidecarError,
     SidecarTimeout,
+    TlsMismatch,
     Unauthorized,
 )
 from .client.messages import TOKEN_MAX_CHARS, TOKEN_MIN_CHARS
 from .client.sidecar import Address, Identity, probe
-from .const import CONF_PREFERRED, DEFAULT_PORT, DEFAULT_TITLE, DOMAIN, SUBENTRY_PERSON, SUBENTRY_PROVIDER
+from .const import CONF_PREFERRED, CONF_TLS, DEFAULT_PORT, DEFAULT_TITLE, DOMAIN, SUBENTRY_PERSON, SUBENTRY_PROVIDER
 from .coordinator import async_introduction
 from .options_flow import BarnabeeNetOptionsFlow
 from .person_flow import PersonFlow
@@ -55,6 +57,7 @@ _ERRORS: Final[Mapping[type[SidecarError], str]] = {
     ProtocolError: "protocol_error",
     RequestFailed: "request_failed",
     SidecarTimeout: "timeout",
+    TlsMismatch: "tls_mismatch",
     Unauthorized: "invalid_auth",
 }
 
@@ -63,6 +66,7 @@ _TOKEN_FIELD: Final[dict[probatio.Marker, Any]] = {probatio.Required(CONF_TOKEN)
 _ADDRESS: Final[dict[probatio.Marker, Any]] = {
     probatio.Required(CONF_HOST): str,
     probatio.Required(CONF_PORT, default=DEFAULT_PORT): cv.port,
+    probatio.Required(CONF_TLS, default=False): bool,
 }
 
 
@@ -113,7 +117,8 @@ class BarnabeeNetConfigFlow(ConfigFlow, domain=DOMAIN):
         sidecar_id = discovery_info.properties.get("id")
         if not sidecar_id or discovery_info.port is None:
             return self.async_abort(reason="invalid_discovery")
-        self._found = Address(discovery_info.host, discovery_info.port)
+        encrypts = discovery_info.properties.get("tls") == "1"
+        self._found = Address(discovery_info.host, discovery_info.port, tls=encrypts)
         entry = await self.async_set_unique_id(sidecar_id)
         if entry is not None:
             return await self._async_follow(entry)
@@ -140,7 +145,7 @@ class BarnabeeNetConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_reauth_confirm(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Asks for the new token."""
         entry = self._get_reauth_entry()
-        address = Address(entry.data[CONF_HOST], entry.data[CONF_PORT])
+        address = address_of(entry)
         refused = None
         if user_input is not None:
             try:
@@ -160,14 +165,14 @@ class BarnabeeNetConfigFlow(ConfigFlow, domain=DOMAIN):
                 return await self._async_mend(entry, _typed_address(user_input), token)
             except _Refused as error:
                 refused = error
-        shown = user_input or {name: entry.data[name] for name in (CONF_HOST, CONF_PORT)}
+        shown = user_input or as_data(address_of(entry))
         return self._form("reconfigure", {**_ADDRESS, probatio.Optional(CONF_TOKEN): _PASSWORD}, shown, refused)
 
     async def _async_pair(self, address: Address, user_input: dict[str, Any]) -> ConfigFlowResult:
         """Creates the entry; raises _Refused."""
         token = _token(user_input)
         identity = await self._async_probe(address, token)
-        data = {CONF_HOST: address.host, CONF_PORT: address.port, CONF_TOKEN: token}
+        data = {**as_data(address), CONF_TOKEN: token}
         await self.async_set_unique_id(identity.sidecar_id, raise_on_progress=False)
         self._abort_if_unique_id_configured(updates=data)
         taken = {entry.title for entry in self._async_current_entries()}
@@ -179,7 +184,7 @@ class BarnabeeNetConfigFlow(ConfigFlow, domain=DOMAIN):
         identity = await self._async_probe(address, token)
         await self.async_set_unique_id(identity.sidecar_id, raise_on_progress=False)
         self._abort_if_unique_id_mismatch(reason="another_sidecar", description_placeholders={"name": identity.name})
-        updates = {CONF_HOST: address.host, CONF_PORT: address.port, CONF_TOKEN: token}
+        updates = {**as_data(address), CONF_TOKEN: token}
         return self.async_update_reload_and_abort(entry, data_updates=updates)
 
     async def _async_follow(self, entry: ConfigEntry) -> ConfigFlowResult:
@@ -187,13 +192,16 @@ class BarnabeeNetConfigFlow(ConfigFlow, domain=DOMAIN):
         if entry.source == SOURCE_IGNORE:
             return self.async_abort(reason="already_configured")
         works = entry.state is ConfigEntryState.LOADED and entry.runtime_data.sidecar.available
-        if not works and self._found != Address(entry.data[CONF_HOST], entry.data[CONF_PORT]):
+        known = address_of(entry)
+        # Encryption that somebody wanted is not given up for an announcement.
+        found = replace(self._found, tls=self._found.tls or known.tls)
+        if not works and found != known:
             try:
-                identity = await self._async_probe(self._found, entry.data[CONF_TOKEN])
+                identity = await self._async_probe(found, entry.data[CONF_TOKEN])
             except _Refused:
                 return self.async_abort(reason="already_configured")
             if identity.sidecar_id == entry.unique_id:
-                self._abort_if_unique_id_configured({CONF_HOST: self._found.host, CONF_PORT: self._found.port})
+                self._abort_if_unique_id_configured(as_data(found))
         return self.async_abort(reason="already_configured")
 
     async def _async_probe(self, address: Address, token: str) -> Identity:
@@ -225,9 +233,10 @@ class BarnabeeNetConfigFlow(ConfigFlow, domain=DOMAIN):
 
 def _typed_address(user_input: Mapping[str, Any]) -> Address:
     try:
-        return Address(*parse_address(user_input[CONF_HOST], user_input[CONF_PORT]))
+        host, port = parse_address(user_input[CONF_HOST], user_input[CONF_PORT])
     except InvalidHost as error:
         raise _Refused({CONF_HOST: "invalid_host"}) from error
+    return Address(host, port, tls=user_input[CONF_TLS])
 
 
 def _token(user_input: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ SUBENTRY_PERSON: Final = "person"
 SUBENTRY_PROVIDER: Final = "provider"
 
 # In an entry's data: the wish for a preferred pipeline until one is made, then what was made.
+CONF_TLS: Final = "tls"
 CONF_PREFERRED: Final = "preferred"
 CONF_PIPELINE: Final = "pipeline"
 

@@ -29,6 +29,7 @@ from .net.handler import Handler
 from .net.http import HttpServer
 from .net.http_ready import Readiness, engine_process, gpu, model_store
 from .net.server import Server
+from .net.tls import load_or_create
 from .net.voice import engine_name
 from .pairing_token import pairing_token
 from .roster import ALL, Roster, call_up
@@ -86,6 +87,7 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
     started = time.perf_counter()
     token = pairing_token(settings)
     sidecar_id = load_or_create_id(settings.data_dir / "sidecar_id")
+    tls = load_or_create(settings.data_dir / "tls.pem") if settings.tls else None
     metrics = Metrics()
     queue = WorkQueue(settings.parallel)
     room = EngineRoom(settings, metrics)
@@ -113,8 +115,9 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
             software=f"barnabeenet-sidecar {__version__}",
             revision_of=lambda home: engines.stt.get().vocabulary_revision(home) if engines.stt.ready else None,
             voice_engine=lambda: _voice_engine(engines),
+            certificate=tls.fingerprint if tls else "",
         )
-        server = Server(handler, authenticator=authenticator)
+        server = Server(handler, authenticator=authenticator, tls=tls.context if tls else None)
         stack.push_async_callback(server.close)
         await _listen(server, settings.host, settings.port, "port")
         metrics.observe_hellos(lambda: authenticator.wrong_proofs, lambda: server.connections_without_hello)
@@ -126,7 +129,7 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
             await _listen(plain, settings.host, settings.plain_port, "plain_port")
 
         http.readiness.is_listening = True
-        announced = partial(service_info, sidecar_id=sidecar_id, host=settings.host, port=server.port)
+        announced = partial(service_info, sidecar_id=sidecar_id, host=settings.host, port=server.port, tls=settings.tls)
         announcement = Announcement(announced(name=settings.name))
         stack.push_async_callback(announcement.close)
         announcement.start()

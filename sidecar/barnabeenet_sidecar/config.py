@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     name: str = Field(default_factory=lambda: socket.gethostname()[:63] or "sidecar", min_length=1, max_length=63)
     profile: Literal["production", "development"] = "production"
     token_file: Path | None = None
+    tls: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "text", "json"] = "auto"
     log_content: bool = False

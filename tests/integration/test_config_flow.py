@@ -25,7 +25,13 @@ from custom_components.barnabeenet.const import DOMAIN, ZEROCONF_TYPE
 
 pytestmark = pytest.mark.usefixtures("starting")
 
-TYPED = {"host": "beast", "port": 10800, "token": "0123456789abcdef0123456789abcdef", "preferred": False}
+TYPED = {
+    "host": "beast",
+    "port": 10800,
+    "tls": False,
+    "token": "0123456789abcdef0123456789abcdef",
+    "preferred": False,
+}
 ERRORS = [
     (errors.BackingOff, "backing_off"),
     (errors.Busy, "busy"),
@@ -37,6 +43,7 @@ ERRORS = [
     (errors.ProtocolError, "protocol_error"),
     (errors.RequestFailed, "request_failed"),
     (errors.SidecarTimeout, "timeout"),
+    (errors.TlsMismatch, "tls_mismatch"),
     (errors.Unauthorized, "invalid_auth"),
 ]
 
@@ -48,7 +55,7 @@ def probe(sidecar: Any, identity: Identity) -> Iterator[AsyncMock]:
         yield probe
 
 
-def announcement(sidecar_id: str | None = "sidecar-1", host: str = "192.168.1.20") -> ZeroconfServiceInfo:
+def announcement(sidecar_id: str | None = "sidecar-1", host: str = "192.168.1.20", **more: str) -> ZeroconfServiceInfo:
     return ZeroconfServiceInfo(
         ip_address=ip_address(host),
         ip_addresses=[ip_address(host)],
@@ -56,7 +63,7 @@ def announcement(sidecar_id: str | None = "sidecar-1", host: str = "192.168.1.20
         hostname="beast.local.",
         type=ZEROCONF_TYPE,
         name=f"Beast.{ZEROCONF_TYPE}",
-        properties={"id": sidecar_id, "name": "Beast"} if sidecar_id else {},
+        properties={"id": sidecar_id, "name": "Beast", **more} if sidecar_id else {},
     )
 
 
@@ -103,7 +110,8 @@ async def test_every_failure_tells_what_to_do_and_the_form_can_be_sent_again(
 
 def test_no_error_of_the_client_is_without_its_message() -> None:
     named = {error for error, _ in ERRORS}
-    assert set(errors.SidecarError.__subclasses__()) == named
+    kinds = errors.SidecarError.__subclasses__()
+    assert {*kinds, *(each for kind in kinds for each in kind.__subclasses__())} == named
 
 
 async def test_blanks_and_line_breaks_that_came_with_the_token_are_taken_out(
@@ -189,6 +197,45 @@ async def test_a_known_sidecar_that_proves_itself_elsewhere_is_followed(
     result = await begin(home, SOURCE_ZEROCONF, announcement())
     assert result["reason"] == "already_configured"
     assert (entry.data["host"], entry.data["port"]) == ("192.168.1.20", 10801)
+
+
+async def test_a_sidecar_that_announces_encryption_is_encrypted_to(home: HomeAssistant, probe: AsyncMock) -> None:
+    result = await begin(home, SOURCE_ZEROCONF, announcement(tls="1"))
+    result = await enter(home, result, {"token": TYPED["token"], "preferred": False})
+    assert result["data"]["tls"] is True
+    assert probe.await_args is not None
+    assert probe.await_args.args[0] == Address("192.168.1.20", 10801, tls=True)
+
+
+async def test_a_known_sidecar_that_encrypts_now_is_followed(
+    home: HomeAssistant, probe: AsyncMock, entry: MockConfigEntry
+) -> None:
+    home.config_entries.async_update_entry(entry, data={**entry.data, "host": "192.168.1.20", "port": 10801})
+    await begin(home, SOURCE_ZEROCONF, announcement(tls="1"))
+    assert entry.data["tls"] is True
+
+
+async def test_encryption_is_not_given_up_for_an_announcement(
+    home: HomeAssistant, probe: AsyncMock, entry: MockConfigEntry
+) -> None:
+    home.config_entries.async_update_entry(entry, data={**entry.data, "tls": True})
+    await begin(home, SOURCE_ZEROCONF, announcement(tls="0"))
+    assert probe.await_args is not None
+    assert probe.await_args.args[0] == Address("192.168.1.20", 10801, tls=True)
+    assert entry.data["tls"] is True
+
+
+async def test_encryption_is_typed_and_shown_again(
+    home: HomeAssistant, probe: AsyncMock, loaded: MockConfigEntry, sidecar: Any
+) -> None:
+    assert "tls" not in loaded.data, "an entry of the time before there was encryption"
+    typed = {"host": "beast", "port": 10800, "tls": True}
+    await enter(home, await loaded.start_reconfigure_flow(home), typed)
+    await home.async_block_till_done()
+    assert sidecar.address == Address("beast", 10800, tls=True)
+    result = await loaded.start_reconfigure_flow(home)
+    shown = {str(field): field.description for field in result["data_schema"].schema}
+    assert shown["tls"] == {"suggested_value": True}
 
 
 @pytest.mark.parametrize("answer", [errors.Impostor("no proof"), errors.CannotConnect("nobody")])

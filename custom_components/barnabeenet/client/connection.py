@@ -7,6 +7,7 @@ from collections.abc import Callable
 import contextlib
 from dataclasses import dataclass
 from enum import Enum
+import ssl
 from typing import Final
 
 from wyoming.error import Error
@@ -21,10 +22,12 @@ from .errors import (
     RequestFailed,
     SidecarError,
     SidecarTimeout,
+    TlsMismatch,
     refusal,
 )
 from .hello import shake_hands
 from .messages import DrainingNotice, MessageError, Welcome
+from .tls import encrypt
 from .wire import HEADER_MAX_BYTES, WireError, encode, read_event, write_event
 
 CONNECT_S: Final = 2.0
@@ -35,10 +38,11 @@ PONG_S: Final = 3.0
 
 @dataclass(frozen=True)
 class Address:
-    """Where a sidecar listens."""
+    """Where a sidecar listens, and whether it speaks TLS there."""
 
     host: str
     port: int
+    tls: bool = False
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -83,12 +87,17 @@ class Connection:
     async def open(cls, address: Address, token: str, *, home: str, software: str) -> Connection:
         """Dials and shakes hands.
 
-        Raises CannotConnect, SidecarTimeout, NotASidecar, Unauthorized, Impostor, ContractMismatch, BackingOff, Busy.
+        Raises CannotConnect, TlsMismatch, SidecarTimeout, NotASidecar, Unauthorized, Impostor, ContractMismatch,
+        BackingOff, Busy.
         """
         reader, writer = await _dial(address)
         try:
+            certificate = await _encrypt(address, writer) if address.tls else ""
             async with asyncio.timeout(HELLO_S):
-                return cls(reader, writer, await shake_hands(reader, writer, token, home=home, software=software))
+                welcome = await shake_hands(
+                    reader, writer, token, home=home, software=software, certificate=certificate
+                )
+                return cls(reader, writer, welcome)
         except BaseException as error:
             writer.transport.abort()
             if isinstance(error, TimeoutError):
@@ -97,7 +106,7 @@ class Connection:
                     "it hangs or is not a BarnabeeNet sidecar"
                 ) from error
             if isinstance(error, OSError | WireError):
-                raise CannotConnect(f"{address} broke the connection during the hello: {error}") from error
+                raise _broke_off(address, error) from error
             raise
 
     async def begin(self, request: Event) -> None:
@@ -256,6 +265,24 @@ def _retrieve(reading: asyncio.Task[Event | None]) -> None:
     """Marks a failure as seen: a read that nobody waits for any more must not be reported as forgotten."""
     if not reading.cancelled():
         reading.exception()
+
+
+def _broke_off(address: Address, error: Exception) -> CannotConnect:
+    text = f"{address} broke the connection during the hello: {error}"
+    if address.tls:
+        return CannotConnect(text)
+    # That is all that one who speaks TLS can say to one who does not.
+    return TlsMismatch(f"{text}. If `tls = true` is set there, turn encryption on for it here")
+
+
+async def _encrypt(address: Address, writer: asyncio.StreamWriter) -> str:
+    """The fingerprint of the certificate by which it is encrypted from now on."""
+    try:
+        return await encrypt(writer, HELLO_S)
+    except (ssl.SSLError, ConnectionAbortedError) as error:
+        raise TlsMismatch(
+            f"{address} does not speak TLS ({error}): turn encryption off for it here, or set `tls = true` there"
+        ) from error
 
 
 async def _dial(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

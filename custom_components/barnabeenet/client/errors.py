@@ -29,6 +29,10 @@ class NotASidecar(SidecarError):
     """Somebody answers, but does not speak our hello (a plain Wyoming server, a web server...)."""
 
 
+class TlsMismatch(CannotConnect):
+    """One side encrypts and the other does not, or so it seems."""
+
+
 class ContractMismatch(SidecarError):
     """The two sides are of different versions; the text says which to update."""
 

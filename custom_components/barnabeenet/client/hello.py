@@ -8,7 +8,7 @@ from typing import TypeVar
 from wyoming.error import Error
 
 from . import messages
-from .errors import CannotConnect, ContractMismatch, Impostor, NotASidecar, SidecarTimeout, refusal
+from .errors import ContractMismatch, Impostor, NotASidecar, SidecarTimeout, refusal
 from .messages import CONTRACT_VERSION, Challenge, Hello, Message, MessageError, Proof, Welcome
 from .proof import new_nonce, proof, proves
 from .wire import WireError, read_event, write_event
@@ -20,11 +20,18 @@ _HELLO_CODES = frozenset({"unauthorized", "contract-mismatch", "back-off", "busy
 
 
 async def shake_hands(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str, *, home: str, software: str
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    token: str,
+    *,
+    home: str,
+    software: str,
+    certificate: str = "",
 ) -> Welcome:
-    """Proves the token to the sidecar and has it prove it to us.
+    """Proves the token to the sidecar and has it prove it to us, both over the certificate of the connection.
 
-    Raises Unauthorized, Impostor, ContractMismatch, BackingOff, Busy, NotASidecar, SidecarTimeout or CannotConnect.
+    Raises Unauthorized, Impostor, ContractMismatch, BackingOff, Busy, NotASidecar, SidecarTimeout, or OSError when the
+    other side is gone.
     """
     nonce = new_nonce()
     await write_event(writer, Hello(CONTRACT_VERSION, nonce, home, software).event())
@@ -36,9 +43,11 @@ async def shake_hands(
             f"update the {behind}",
             code="contract-mismatch",
         )
-    await write_event(writer, Proof(proof(token, "integration", nonce, challenge.nonce)).event())
+    await write_event(
+        writer, Proof(proof(token, "integration", nonce, challenge.nonce, certificate=certificate)).event()
+    )
     welcome = await _answer(reader, Welcome)
-    if not proves(welcome.proof, token, "sidecar", nonce, challenge.nonce):
+    if not proves(welcome.proof, token, "sidecar", nonce, challenge.nonce, certificate=certificate):
         raise Impostor("The other side does not know the pairing token: it is not the paired sidecar")
     return welcome
 
@@ -52,7 +61,7 @@ async def _answer(reader: asyncio.StreamReader, expected: type[AnswerT]) -> Answ
             raise SidecarTimeout(f"The sidecar stopped in the middle of the hello: {error}") from error
         raise NotASidecar(f"What answers there is not a BarnabeeNet sidecar: {error}") from error
     if event is None:
-        raise CannotConnect("The other side closed the connection during the hello")
+        raise ConnectionResetError("it hung up")
     try:
         if Error.is_type(event.type):
             told = Error.from_event(messages.check(event))

@@ -8,10 +8,8 @@ import hashlib
 import hmac
 import logging
 import math
-import os
 from pathlib import Path
 import secrets
-import tempfile
 from typing import Final, Literal, TypeAlias
 
 from wyoming.event import Event
@@ -29,6 +27,7 @@ from .messages import (
     Proof,
     Welcome,
 )
+from .secret_file import write_secret
 from .wire import HELLO_BODY_MAX_BYTES, HELLO_S, WireError, read_event, write_event
 
 _LOGGER = logging.getLogger(__name__)
@@ -48,9 +47,12 @@ class HelloRefused(Exception):
         self.code = code
 
 
-def proof(token: str, role: Role, integration_nonce: str, sidecar_nonce: str) -> str:
-    """HMAC-SHA256 in hexadecimal by which a role proves the token (formula: contract/README.md, "Hello")."""
-    message = f"barnabeenet/1/{role}/{integration_nonce}{sidecar_nonce}"
+def proof(token: str, role: Role, integration_nonce: str, sidecar_nonce: str, *, certificate: str = "") -> str:
+    """HMAC-SHA256 in hexadecimal by which a role proves the token (formula: contract/README.md, "Hello").
+
+    `certificate` is the fingerprint of the one that the connection is encrypted with, if any.
+    """
+    message = f"barnabeenet/1/{role}/{integration_nonce}{sidecar_nonce}{certificate}"
     return hmac.new(token.encode(), message.encode(), hashlib.sha256).hexdigest()
 
 
@@ -59,7 +61,7 @@ def load_or_create_token(path: Path | str) -> str:
     path = Path(path)
     try:
         if not path.exists():
-            _write_token(path, secrets.token_urlsafe(32))
+            write_secret(path, secrets.token_urlsafe(32) + "\n")
         elif path.stat().st_mode & 0o077:
             _LOGGER.warning("others may read the token in %s: chmod 600 it", path)
     except OSError as error:
@@ -79,21 +81,6 @@ def read_token(path: Path, advice: str) -> str:
         raise ConfigError(f"the token file {path} cannot be used: {error}") from error
 
 
-def _write_token(path: Path, token: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # mkstemp makes files of mode 0600; the rename shows the token whole or not at all.
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(token + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def checked_token(token: str, where: str, advice: str) -> str:
     """The token, when it is one; raises ConfigError."""
     if not TOKEN_MIN_CHARS <= len(token) <= TOKEN_MAX_CHARS:
@@ -107,8 +94,9 @@ class Authenticator:
     """Answers hellos as the sidecar that holds `token`.
 
     `revision_of` maps a home to the revision of its vocabulary held here, or None; `voice_engine` names what voices are
-    told apart with now, if anything. A peer address that guesses wrong is
-    told `back-off` before its hello is read, see Backoff. Raises ConfigError when the token is too short or too long.
+    told apart with now, if anything; `certificate` is the fingerprint of the listener's own, if it speaks TLS. A peer
+    address that guesses wrong is told `back-off` before its hello is read, see Backoff. Raises ConfigError when the token
+    is too short or too long.
     """
 
     def __init__(
@@ -120,6 +108,7 @@ class Authenticator:
         software: str,
         revision_of: Callable[[str], str | None],
         voice_engine: Callable[[], str | None] = lambda: None,
+        certificate: str = "",
         backoff: Backoff | None = None,
         hello_s: float = HELLO_S,
     ) -> None:
@@ -129,6 +118,7 @@ class Authenticator:
         self._software = software
         self._revision_of = revision_of
         self._voice_engine = voice_engine
+        self._certificate = certificate
         self._backoff = Backoff() if backoff is None else backoff
         self._hello_s = hello_s
         self._wrong_proofs = 0
@@ -168,16 +158,19 @@ class Authenticator:
         sidecar_nonce = secrets.token_hex(NONCE_BYTES)
         await write_event(writer, Challenge(CONTRACT_VERSION, sidecar_nonce, self._software).event())
         offered = Proof.from_event(await self._next_event(reader)).proof
-        if not hmac.compare_digest(offered, proof(self._token, "integration", hello.nonce, sidecar_nonce)):
+        if not hmac.compare_digest(offered, self._proof("integration", hello.nonce, sidecar_nonce)):
             self._wrong_proofs += 1
             self._backoff.record_wrong_proof(peer)
             raise HelloRefused("unauthorized", "the token is not this sidecar's: pair again with the token it shows")
         self._backoff.clear(peer)
-        own_proof = proof(self._token, "sidecar", hello.nonce, sidecar_nonce)
+        own_proof = self._proof("sidecar", hello.nonce, sidecar_nonce)
         revision = self._revision_of(hello.home)
         welcome = Welcome(own_proof, self._sidecar_id, self._name, self._software, revision, voice=self._voice_engine())
         await write_event(writer, welcome.event())
         return hello.home
+
+    def _proof(self, role: Role, integration_nonce: str, sidecar_nonce: str) -> str:
+        return proof(self._token, role, integration_nonce, sidecar_nonce, certificate=self._certificate)
 
     def _refuse_during_backoff(self, peer: str) -> None:
         if (wait_s := self._backoff.remaining_s(peer)) > 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+import ssl
 from typing import Final
 
 from wyoming.error import Error
@@ -57,8 +58,18 @@ class Connection:
             reader, idle_s=deadlines.idle_s, header_s=deadlines.header_s, body_s=deadlines.body_s
         )
         self._broken = False
+        # A handshake failed: asyncio closes the socket and never tells the stream.
+        self._is_lost = False
         # Asyncio sets 256 KiB aside for every read otherwise, which costs more than the read of a frame of audio.
         writer.transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
+
+    async def encrypt(self, context: ssl.SSLContext, within_s: float) -> None:
+        """Goes on in TLS, which the peer begins; nothing of it may have been read. Raises OSError."""
+        try:
+            await self.writer.start_tls(context, ssl_handshake_timeout=within_s)
+        except BaseException:
+            self._is_lost = True
+            raise
 
     async def read(self) -> Event | None:
         """The next event that keeps the contract; None when the connection ended or broke.
@@ -98,13 +109,10 @@ class Connection:
 
     async def close(self) -> None:
         """Closes so that what was written still arrives, within about a second."""
-        with suppress(OSError):
-            async with asyncio.timeout(_LINGER_S):
-                if not self.reader.at_eof():
-                    self.writer.write_eof()
-                    await self._discard()
-                self.writer.close()
-                await self.wait_closed()
+        if not self._is_lost:
+            with suppress(OSError):
+                async with asyncio.timeout(_LINGER_S):
+                    await self._close_gently()
         self.abort()
 
     def abort(self) -> None:
@@ -114,9 +122,19 @@ class Connection:
 
     async def wait_closed(self) -> None:
         """Waits until the socket is closed."""
+        if self._is_lost:
+            return
         with suppress(OSError):
             # All who wait share one future, and one of them that is cancelled would cancel it for the others.
             await asyncio.shield(asyncio.ensure_future(self.writer.wait_closed()))
+
+    async def _close_gently(self) -> None:
+        # TLS knows no half-open connection: there closing itself waits for the peer's goodbye.
+        if not self.reader.at_eof() and self.writer.can_write_eof():
+            self.writer.write_eof()
+            await self._discard()
+        self.writer.close()
+        await self.wait_closed()
 
     async def _discard(self) -> None:
         for _ in range(_LINGER_READS):

@@ -23,15 +23,21 @@ _LABEL_MAX_BYTES = 63
 _CLOSE_S = 5.0
 
 
-def service_info(*, sidecar_id: str, name: str, host: str, port: int) -> ServiceInfo:
-    """What is announced: where the authenticated listener is, and the properties id, name, contract and version."""
+def service_info(*, sidecar_id: str, name: str, host: str, port: int, tls: bool = False) -> ServiceInfo:
+    """What is announced: where the authenticated listener is, and the properties id, name, contract, version and tls."""
     # A label of DNS-SD holds 63 bytes; cutting may halve a letter, which is then dropped.
     label = name.encode()[:_LABEL_MAX_BYTES].decode(errors="ignore")
     return ServiceInfo(
         SERVICE_TYPE,
         f"{label}.{SERVICE_TYPE}",
         port=port,
-        properties={"id": sidecar_id, "name": name, "contract": str(CONTRACT_VERSION), "version": __version__},
+        properties={
+            "id": sidecar_id,
+            "name": name,
+            "contract": str(CONTRACT_VERSION),
+            "version": __version__,
+            "tls": str(int(tls)),
+        },
         server=f"barnabeenet-{sidecar_id[:12]}.local.",
         parsed_addresses=_addresses(host),
     )

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 import logging
+import ssl
 from typing import Final
 
 from .auth import Authenticator, HelloRefused
 from .connection import DEADLINES, Connection, Deadlines
-from .wire import HEADER_MAX_BYTES
+from .wire import HEADER_MAX_BYTES, HELLO_S
 
 __all__ = ["CAPS", "DEADLINES", "Caps", "Connection", "Deadlines", "Server"]
 
@@ -42,7 +43,7 @@ class Server:
     """Owns the listening socket, the connections and one task for each of them.
 
     `handle` is called once for every connection that has proved the token, or for every one on the plain listener
-    (`authenticator=None`); when it returns, the connection is closed. Proved connections and strangers are counted
+    (`authenticator=None`); when it returns, the connection is closed. With `tls` peers have to speak it. Proved connections and strangers are counted
     apart. A proved peer over `connections` or `per_peer` is told `busy`, every newcomer after `drain` is told
     `draining`. When there are `without_hello` strangers, the next one takes the place of the oldest stranger of the
     address that has the most of them: idlers cannot lock a family out, and one address that floods displaces itself.
@@ -53,11 +54,13 @@ class Server:
         handle: Callable[[Connection], Awaitable[None]],
         *,
         authenticator: Authenticator | None,
+        tls: ssl.SSLContext | None = None,
         caps: Caps = CAPS,
         deadlines: Deadlines = DEADLINES,
     ) -> None:
         self._handle = handle
         self._authenticator = authenticator
+        self._tls = tls
         self._caps = caps
         self._deadlines = deadlines
         self._server: asyncio.Server | None = None
@@ -117,6 +120,9 @@ class Server:
         if self._server is None:
             connection.abort()
             return
+        if self._tls is not None:
+            # Else the beginning of the peer's handshake might be read before anybody takes it for one.
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
         task = asyncio.create_task(self._serve(connection), name=f"connection of {connection.peer}")
         task.add_done_callback(self._release)
         if connection.plain and self._refusal(connection.peer) is None:
@@ -159,6 +165,8 @@ class Server:
         task = asyncio.current_task()
         if task is None or task in self._proved:
             return
+        if self._tls is not None:
+            await connection.encrypt(self._tls, HELLO_S)
         self._refuse_newcomer(connection.peer)
         if self._authenticator is not None:
             is_known = any(proved.peer == connection.peer for proved in self._proved.values())

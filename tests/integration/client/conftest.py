@@ -15,6 +15,7 @@ from wyoming.ping import Pong
 from barnabeenet_sidecar.net.auth import Authenticator
 from barnabeenet_sidecar.net.connection import Connection as SidecarConnection
 from barnabeenet_sidecar.net.server import Server
+from barnabeenet_sidecar.net.tls import Tls
 from custom_components.barnabeenet.client.connection import Address, Connection
 from custom_components.barnabeenet.client.messages import CANCEL, CANCELLED, Vocabulary, VocabularyReady
 from custom_components.barnabeenet.client.pool import Pool
@@ -69,7 +70,8 @@ class Peer:
 class Script:
     """What the scripted sidecar does: as a real one would, but for what a test puts into `on`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Tls | None = None) -> None:
+        self.tls = tls
         self.on: dict[str, Answer] = {}
         self.heard: list[Event] = []
         self.peers: list[Peer] = []
@@ -89,13 +91,15 @@ class Script:
             software="sidecar 0.1",
             revision_of=lambda home: self.revision,
             voice_engine=lambda: self.voice_engine,
+            certificate=self.tls.fingerprint if self.tls else "",
         )
 
     async def start(self) -> None:
         """Listens; at the same address when it was stopped before."""
-        self.server = Server(self._talk, authenticator=self._authenticator())
+        context = self.tls.context if self.tls else None
+        self.server = Server(self._talk, authenticator=self._authenticator(), tls=context)
         await self.server.start("127.0.0.1", self.address.port)
-        self.address = Address("127.0.0.1", self.server.port)
+        self.address = Address("127.0.0.1", self.server.port, tls=self.tls is not None)
 
     async def stop(self) -> None:
         """Ends all connections and listens no more."""

@@ -43,7 +43,13 @@ def test_the_announcement_says_who_speaks_which_contract_and_where() -> None:
         "name": "Beast",
         "contract": str(CONTRACT_VERSION),
         "version": __version__,
+        "tls": "0",
     }
+
+
+def test_the_announcement_says_whether_it_encrypts() -> None:
+    kind = service_info(sidecar_id=SIDECAR_ID, name="Beast", host="192.0.2.7", port=1, tls=True)
+    assert (kind.decoded_properties or {})["tls"] == "1"
 
 
 def test_a_sidecar_that_listens_everywhere_announces_an_address_that_others_can_dial() -> None:

@@ -1,0 +1,198 @@
+"""A listener that encrypts: its certificate, what strangers meet there, and who sits in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+import hashlib
+from pathlib import Path
+import secrets
+import ssl
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from barnabeenet_sidecar.errors import ConfigError
+from barnabeenet_sidecar.net import server as server_module
+from barnabeenet_sidecar.net.auth import Authenticator, proof
+from barnabeenet_sidecar.net.messages import Proof
+from barnabeenet_sidecar.net.server import Caps, Connection, Server
+from barnabeenet_sidecar.net.tls import Tls, load_or_create
+
+Make = Callable[..., Authenticator]
+Serve = Callable[..., Awaitable[Server]]
+Dial = Callable[..., Awaitable[Any]]
+
+SOUND = {"rate": 16_000, "width": 2, "channels": 1}
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Tls:
+    return load_or_create(tmp_path / "tls.pem")
+
+
+@pytest.fixture
+async def server(serve: Serve, authenticator: Make, tls: Tls) -> Server:
+    return await serve(authenticator=authenticator(certificate=tls.fingerprint), tls=tls.context)
+
+
+async def encrypt(peer: Any) -> str:
+    """Goes on in TLS as a client; the fingerprint of the other side's certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    await peer.writer.start_tls(context)
+    return hashlib.sha256(peer.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)).hexdigest()
+
+
+async def prove(peer: Any, token: str, certificate: str) -> Any:
+    """The whole hello over a certificate; the welcome or the error."""
+    ours, theirs = await peer.start_hello()
+    return await peer.ask(*_event(Proof(proof(token, "integration", ours, theirs, certificate=certificate))))
+
+
+def _event(message: Proof) -> tuple[str, dict[str, Any]]:
+    event = message.event()
+    return event.type, event.data
+
+
+# The certificate
+
+
+def test_it_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "tls.pem"
+    made = load_or_create(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_or_create(path).fingerprint == made.fingerprint
+    assert [each.name for each in path.parent.iterdir()] == ["tls.pem"]
+    assert load_or_create(tmp_path / "another.pem").fingerprint != made.fingerprint
+
+
+@pytest.mark.parametrize("content", [b"", b"no key", b"\xff\xfe\x00", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_one_that_is_broken_is_refused_with_what_to_do(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "tls.pem"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"tls\.pem cannot be used .*: remove the file"):
+        load_or_create(path)
+    assert path.read_bytes() == content
+
+
+def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        load_or_create(tmp_path / name)
+    one, two = ((tmp_path / name).read_text().partition("-----BEGIN CERTIFICATE") for name in ("one", "two"))
+    (tmp_path / "mixed").write_text(one[0] + two[1] + two[2])
+    with pytest.raises(ConfigError, match="cannot be used"):
+        load_or_create(tmp_path / "mixed")
+
+
+def test_a_key_that_others_may_read_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load_or_create(tmp_path / "tls.pem")
+    (tmp_path / "tls.pem").chmod(0o644)
+    load_or_create(tmp_path / "tls.pem")
+    assert "chmod 600" in caplog.text
+
+
+# The connection
+
+
+async def test_the_token_is_proved_over_the_certificate(server: Server, dial: Dial, tls: Tls, token: str) -> None:
+    peer = await dial(server)
+    certificate = await encrypt(peer)
+    assert certificate == tls.fingerprint
+    assert peer.writer.get_extra_info("ssl_object").version() == "TLSv1.3"
+    ours, theirs = await peer.start_hello()
+    welcome = await peer.ask(*_event(Proof(proof(token, "integration", ours, theirs, certificate=certificate))))
+    assert welcome.data["proof"] == proof(token, "sidecar", ours, theirs, certificate=certificate)
+    payload = secrets.token_bytes(1_000_000)
+    assert (await peer.ask("audio-chunk", SOUND, payload)).payload == payload
+
+
+@pytest.mark.parametrize("certificate", ["", "0" * 64])
+async def test_a_proof_over_another_certificate_is_of_somebody_in_between(
+    server: Server, dial: Dial, token: str, certificate: str
+) -> None:
+    peer = await dial(server)
+    await encrypt(peer)
+    assert (await prove(peer, token, certificate)).data["code"] == "unauthorized"
+    assert await peer.is_closed()
+
+
+async def test_who_speaks_no_tls_is_let_go_at_once(server: Server, dial: Dial) -> None:
+    peer = await dial(server)
+    await peer.send("barnabeenet-hello", {"contract": 1})
+    assert await peer.is_closed()
+    # The peer sees the end of it a moment before the server has put it away.
+    async with asyncio.timeout(20):
+        while server.connections_without_hello:
+            await asyncio.sleep(0.001)
+    assert server.connections == 0
+
+
+async def test_who_says_nothing_is_cut_off(server: Server, dial: Dial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "HELLO_S", 0.05)
+    assert await (await dial(server)).is_closed()
+
+
+async def test_strangers_who_say_nothing_make_room_for_others(
+    serve: Serve, dial: Dial, authenticator: Make, tls: Tls, token: str
+) -> None:
+    server = await serve(
+        authenticator=authenticator(certificate=tls.fingerprint), tls=tls.context, caps=Caps(without_hello=3)
+    )
+    idle = [await dial(server) for _ in range(5)]
+    peer = await dial(server, source="127.0.0.2")
+    assert (await prove(peer, token, await encrypt(peer))).type == "barnabeenet-welcome"
+    assert server.connections_without_hello == 2
+    for each in idle[:3]:
+        assert await each.is_closed()
+
+
+async def test_who_comes_too_late_is_told_in_tls(server: Server, dial: Dial) -> None:
+    server.drain("restarting")
+    peer = await dial(server)
+    await encrypt(peer)
+    assert (await peer.read()).data == {"text": "restarting", "code": "draining"}
+    assert await peer.is_closed()
+
+
+async def test_an_error_arrives_although_more_was_sent(
+    serve: Serve, dial: Dial, authenticator: Make, tls: Tls, token: str
+) -> None:
+    async def refuse(connection: Connection) -> None:
+        await connection.read()
+        await connection.error("busy", "no room")
+
+    server = await serve(refuse, authenticator=authenticator(certificate=tls.fingerprint), tls=tls.context)
+    peer = await dial(server)
+    await prove(peer, token, await encrypt(peer))
+    for _ in range(20):
+        await peer.send("audio-chunk", SOUND, bytes(10_000))
+    assert (await peer.read()).data["code"] == "busy"
+    assert await peer.is_closed()
+
+
+async def test_nothing_of_what_is_said_can_be_read_on_the_way(server: Server, dial: Dial, token: str) -> None:
+    passed = bytearray()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while chunk := await reader.read(65_536):
+                passed.extend(chunk)
+                writer.write(chunk)
+        finally:
+            writer.close()
+
+    async def between(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(relay(reader, back), relay(there, writer))
+
+    proxy = await asyncio.start_server(between, "127.0.0.1", 0)
+    peer = await dial(SimpleNamespace(port=proxy.sockets[0].getsockname()[1]))
+    await prove(peer, token, await encrypt(peer))
+    assert (await peer.ask("ping", {"text": "open sesame"})).data == {"text": "open sesame"}
+    await peer.close()
+    proxy.close()
+    await proxy.wait_closed()
+    assert len(passed) > 1_000
+    assert not any(word in passed for word in (b"sesame", b"our home", b"barnabeenet-"))
