@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 import logging
 import threading
 
@@ -101,10 +101,15 @@ async def test_a_job_that_waits_is_never_begun_when_its_caller_is_cancelled(thre
     assert begun == []
 
 
-async def test_a_job_past_its_deadline_fails_and_is_told_to_stop(thread: ModelThread) -> None:
+async def test_a_job_past_its_deadline_fails_and_is_told_to_stop(
+    thread: ModelThread, let_pass: Callable[[float], None]
+) -> None:
     job = Endless()
-    with pytest.raises(EngineFailed, match=r"model did not end within 0\.05 s"):
-        await thread.run(job, deadline_s=0.05)
+    task = asyncio.create_task(thread.run(job, deadline_s=20))
+    await running(job)
+    let_pass(21)
+    with pytest.raises(EngineFailed, match="model did not end within 20 s"):
+        await task
     await ended(job)
 
 
@@ -157,9 +162,15 @@ async def test_a_job_that_does_not_stop_is_reported_and_does_not_hold_up_the_end
     thread: ModelThread, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(model_thread, "_CLOSE_S", 0.05)
-    release = threading.Event()
-    task = asyncio.create_task(thread.run(lambda _stop: release.wait(20), deadline_s=20))
-    await asyncio.sleep(0)
+    begun, release = threading.Event(), threading.Event()
+
+    def deaf(_stop: Stop) -> None:
+        begun.set()
+        release.wait(20)
+
+    task = asyncio.create_task(thread.run(deaf, deadline_s=20))
+    # Closing takes back what the thread has not yet begun.
+    assert await asyncio.to_thread(begun.wait, 10)
     try:
         await asyncio.wait_for(thread.close(), 5)
         assert "did not stop within 0.05 s" in caplog.text
