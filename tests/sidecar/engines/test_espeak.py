@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from barnabeenet_sidecar.audio.pcm import duration_ms, level_dbfs
-from barnabeenet_sidecar.engines import espeak_library
+from barnabeenet_sidecar.engines import espeak as espeak_engine, espeak_library
 from barnabeenet_sidecar.engines.espeak import Espeak
-from barnabeenet_sidecar.engines.espeak_library import EspeakError, EspeakVoice
+from barnabeenet_sidecar.engines.espeak_library import EspeakError, EspeakLibrary, EspeakVoice
 from barnabeenet_sidecar.engines.espeak_voices import EspeakVoices, bcp_47
 from barnabeenet_sidecar.errors import BadRequest, EngineFailed, EngineUnavailable, Unsupported
 
@@ -61,10 +61,11 @@ async def test_audio_comes_in_small_chunks_in_order(espeak: Espeak) -> None:
 
 
 async def test_there_is_hardly_any_silence_before_and_after(espeak: Espeak) -> None:
-    audible = np.flatnonzero(levels(await spoken(espeak, "Good morning, the sun is shining."), espeak.rate_hz) > -50)
-    total = len(levels(await spoken(espeak, "Good morning, the sun is shining."), espeak.rate_hz))
+    # Once: said again, it is not of quite the same length.
+    found = levels(await spoken(espeak, "Good morning, the sun is shining."), espeak.rate_hz)
+    audible = np.flatnonzero(found > -50)
     assert audible[0] <= 10
-    assert total - audible[-1] <= 10
+    assert len(found) - audible[-1] <= 10
 
 
 async def test_numbers_and_signs_are_spoken_as_words(espeak: Espeak) -> None:
@@ -204,16 +205,18 @@ async def test_a_listener_who_does_not_listen_does_not_fill_the_memory(espeak: E
         assert espeak._thread._work_queue.qsize() == 0
 
 
-async def test_closing_the_iterator_stops_the_work_in_mid_sentence(
-    espeak: Espeak, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_closing_the_iterator_stops_the_work_in_mid_sentence(espeak: Espeak) -> None:
     library = espeak_library.library()
-    made = 0
+    made, whole = 0, sys.maxsize
+    closing = threading.Event()
     hear = library._hear
 
     def counted(samples: object, count: int, events: int | None) -> int:
         nonlocal made
         made += max(count, 0)
+        if made > whole // 2:
+            # A thread that is never kept waiting makes the rest before a slow loop comes to close the iterator.
+            closing.wait(20)
         return hear(samples, count, events)  # type: ignore[arg-type]
 
     callback = espeak_library._SynthCallback(counted)
@@ -224,7 +227,10 @@ async def test_closing_the_iterator_stops_the_work_in_mid_sentence(
         made = 0
         chunks = espeak.synthesise(sentence, None, None)
         await anext(chunks)
-        await chunks.aclose()
+        closed = asyncio.create_task(chunks.aclose())
+        await asyncio.sleep(0)
+        closing.set()
+        await closed
         assert 0 < made < whole
     finally:
         library._lib.espeak_SetSynthCallback(library._callback)
@@ -263,7 +269,7 @@ async def test_closing_the_engine_ends_who_speaks_with_an_error() -> None:
             pass
     with pytest.raises(EngineFailed, match="not running"):
         await spoken(engine, "hello")
-    assert not any(thread.name.startswith("espeak") for thread in threading.enumerate())
+    assert not engine._thread._threads & set(threading.enumerate())
 
 
 async def test_before_it_is_loaded_it_is_described_and_does_not_speak() -> None:
@@ -287,7 +293,8 @@ async def test_a_refusal_of_the_library_is_a_failure_of_the_request(
 
 async def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    espeak_library.library.cache_clear()
+    # Not the one of this process: a second one beside it would change the voice that the first believes to be set.
+    monkeypatch.setattr(espeak_engine, "library", EspeakLibrary)
     engine = Espeak()
     with pytest.raises(EngineUnavailable, match="pip install espeakng-loader"):
         await engine.load()
