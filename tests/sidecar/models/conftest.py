@@ -69,14 +69,14 @@ class Shelf:
 
         return stall
 
-    def slowly(self, pieces: int, pause_s: float) -> Fault:
-        """Sends all that was asked for, in pieces with pauses."""
+    def slowly(self, pieces: int, pause: Callable[[int], Awaitable[None]]) -> Fault:
+        """Sends all that was asked for, in pieces; each waits for `pause`, which is told how much was sent before."""
 
         async def drip(request: web.Request, content: bytes) -> web.StreamResponse:
             response = await self.begin(request, content, 0)
             size = -(-len(content) // pieces)
             for start in range(0, len(content), size):
-                await asyncio.sleep(pause_s)
+                await pause(start)
                 await response.write(content[start : start + size])
             return response
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from barnabeenet_sidecar.errors import Busy, Draining, EngineFailed, EngineUnavailable
+from barnabeenet_sidecar.models import keeper as keeper_module
 from barnabeenet_sidecar.models.bell import ring
 from barnabeenet_sidecar.models.errors import ChangeRefused, Damaged, PullFailed, RegistryError, UnknownModel
 from barnabeenet_sidecar.models.keeper import Keeper
@@ -146,7 +147,11 @@ async def test_when_the_one_before_cannot_be_loaded_either_both_reasons_are_said
         await keeper.change("pulling", pull)
 
 
-async def test_a_second_change_is_refused_and_told_what_is_going_on(keeper: Keeper, shelf: Fixture) -> None:
+async def test_a_second_change_is_refused_and_told_what_is_going_on(
+    keeper: Keeper, shelf: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Who gives up a change waits for its end: on a slow machine, too, the next one finds none under way.
+    monkeypatch.setattr(keeper_module, "_GIVEN_UP_S", 30)
     shelf.faults["3/model.onnx"] = [shelf.stall_after(1)]
     first = asyncio.create_task(keeper.change("pulling ears for Ann's home", pull))
     while not shelf.asked or shelf.asked[-1][0] != "3/model.onnx":

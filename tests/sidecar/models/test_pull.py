@@ -148,20 +148,33 @@ async def test_cuts_without_progress_end_the_pull_and_the_next_goes_on(
 
 
 async def test_a_stalled_server_is_left_and_asked_again(
-    offered: Fixture, shelf: Fixture, monkeypatch: pytest.MonkeyPatch
+    offered: Fixture, shelf: Fixture, let_pass: Callable[[float], None]
 ) -> None:
-    monkeypatch.setattr(download, "_STALL_S", 0.2)
+    def advance(progress: Progress) -> None:
+        if progress.done == len(FILES["config.json"]) + 5000:
+            let_pass(download._STALL_S)
+
     shelf.faults["1/net/model.onnx"] = [shelf.stall_after(5000)]
-    assert (await offered.pull("ears", "anna")).version == "1"
+    assert (await offered.pull("ears", "anna", advance)).version == "1"
     assert shelf.asked[-1] == ("1/net/model.onnx", "bytes=5000-")
 
 
 async def test_a_slow_server_is_borne_with_while_it_sends(
-    offered: Fixture, shelf: Fixture, monkeypatch: pytest.MonkeyPatch
+    offered: Fixture, shelf: Fixture, let_pass: Callable[[float], None]
 ) -> None:
-    monkeypatch.setattr(download, "_STALL_S", 0.5)
-    shelf.faults["1/net/model.onnx"] = [shelf.slowly(pieces=7, pause_s=0.1)]
-    await offered.pull("ears", "anna")
+    here = 0
+
+    def advance(progress: Progress) -> None:
+        nonlocal here
+        here = progress.done - len(FILES["config.json"])
+
+    async def pause(sent: int) -> None:
+        while here < sent:
+            await asyncio.sleep(0)
+        let_pass(download._STALL_S / 2)
+
+    shelf.faults["1/net/model.onnx"] = [shelf.slowly(7, pause)]
+    await offered.pull("ears", "anna", advance)
     assert [path for path, _ in shelf.asked].count("1/net/model.onnx") == 1
 
 
