@@ -22,7 +22,7 @@ from .process import SCRIPT, Served
 from .speech import REPLIES, Clip
 
 _WAITS = "barnabeenet_queue_wait_seconds"
-_BUSY_S = 20.0
+_BUSY_S = 60.0
 _AGAIN_S = 0.1
 
 

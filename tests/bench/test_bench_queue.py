@@ -54,6 +54,8 @@ async def test_an_engine_that_breaks_ends_the_bench(monkeypatch: pytest.MonkeyPa
         await Crowd(bare, people=1, backlog=1, think_s=1).live(WorkQueue(2), seconds=30)
 
 
+# Half a minute, and 80 s where eight processes wanted the same two cores.
+@pytest.mark.timeout(400)
 async def test_short_commands_wait_less_with_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_queue, "TEXTS", 4)
     monkeypatch.setattr(bench_queue, "THINK_S", 0.1)

@@ -9,6 +9,7 @@ from benches import bench_sidecar, speech
 import pytest
 
 
+@pytest.mark.timeout(400)
 async def test_every_kind_is_measured_and_every_load_is_held(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

