@@ -122,7 +122,9 @@ class WorkerProcess:
             async with asyncio.timeout(_EXIT_S):
                 await self._process.wait()
         except TimeoutError:
-            self._process.kill()
+            # It may have ended in this very moment.
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
             await self._process.wait()
 
     async def _read_frame(self) -> tuple[Kind, bytes]:
