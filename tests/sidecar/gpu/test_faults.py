@@ -141,7 +141,9 @@ async def test_closing_a_recognition_stops_the_work_in_the_process() -> None:
         recognition = await host.speech_to_text("parakeet").recognise("en", None, ["wait"])
         recognition.feed(SECOND)
         work = asyncio.create_task(recognition.decode())
-        await hear(host, "hello")
+        # The first may overtake the work on its way to the process; when the second is answered, the work has begun.
+        for _ in range(2):
+            await hear(host, "hello")
         await recognition.close()
         with pytest.raises(EngineFailed, match="closed"):
             await work
@@ -255,7 +257,7 @@ async def test_a_lost_gpu_is_not_used_any_more_and_the_processor_takes_over(
     gpu = PlayedGpu()
     async with serving(gpu=gpu) as host:
         assert host._watchdog is not None
-        host._watchdog._read_s = 0.2
+        host._watchdog._read_s = 0.2 if hangs else 30
         assert (host.status.device, host.status.on_cpu, host.status.budget_mb) == ("cuda", False, 9500)
         gpu.lost = not hangs
         if hangs:
@@ -270,6 +272,7 @@ async def test_a_lost_gpu_is_not_used_any_more_and_the_processor_takes_over(
         assert status.actions[Action.TO_CPU] == 1
         gpu.lost = False
         gpu.gate.set()
+        host._watchdog._read_s = 30
         await check(host)
         await host.until_ready()
         assert host.status.loaded == ["parakeet-gpu", "kokoro-gpu"]
@@ -304,7 +307,8 @@ async def test_without_a_gpu_all_runs_on_the_processor_unwatched(gpu: str | None
 
 
 async def _lane(rounds: int, faults: Sequence[str]) -> None:
-    async with serving(hosted("parakeet"), hosted("kokoro"), gpu=None, device="cuda", beat_s=0.05) as host:
+    # A child that is well may be silent for more than a second: many of them start at a time here.
+    async with serving(hosted("parakeet"), hosted("kokoro"), gpu=None, device="cuda", beat_s=0.3) as host:
         for round_ in range(rounds):
             with pytest.raises(SidecarError):
                 await hear(host, faults[round_ % len(faults)])
@@ -315,13 +319,14 @@ async def _lane(rounds: int, faults: Sequence[str]) -> None:
         assert host.status.claimed_mb == 8000
 
 
+@pytest.mark.timeout(600)
 async def test_two_hundred_rounds_leave_nothing_behind(
     caplog: pytest.LogCaptureFixture, own_threads: Callable[[], set[threading.Thread]]
 ) -> None:
     caplog.set_level(logging.CRITICAL, "barnabeenet_sidecar")
     await _lane(3, ["kill"])  # what is made once is made
     fds, threads = psutil.Process().num_fds(), own_threads()
-    async with asyncio.timeout(100):
+    async with asyncio.timeout(500):
         await asyncio.gather(*(_lane(50, ["kill", "out of memory", "hang", "kill"]) for _ in range(4)))
     assert not children()
     assert asyncio.all_tasks() == {asyncio.current_task()}
