@@ -68,11 +68,22 @@ async def test_without_the_drivers_tool_there_is_no_gpu(monkeypatch: pytest.Monk
 
 
 async def test_a_tool_that_hangs_is_ended(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Asked here rather than of the tool, which may be ended before it has said a word.
+    pids: list[int] = []
+    start = asyncio.create_subprocess_exec
+
+    async def watched(*command: str, **options: int) -> asyncio.subprocess.Process:
+        process = await start(*command, **options)
+        pids.append(process.pid)
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", watched)
     monkeypatch.setattr(system, "_COMMAND_S", 0.1)
-    command(commands, "nvidia-smi", f"echo $$ > {commands}/pid; exec sleep 60")
-    assert await asyncio.wait_for(system.gpus(), 5) is None
+    command(commands, "nvidia-smi", "exec sleep 60")
+    assert await asyncio.wait_for(system.gpus(), 20) is None
+    [pid] = pids
     with pytest.raises(ProcessLookupError):
-        os.kill(int((commands / "pid").read_text()), 0)
+        os.kill(pid, 0)
 
 
 @pytest.mark.parametrize(("says", "expected"), [("yes", True), ("no", False), ("", None)])
