@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -154,6 +155,21 @@ def recordings() -> Path:
     if not (folder / "manifest.tsv").is_file():
         pytest.skip(f"no recordings in {folder}: set BARNABEENET_RECORDINGS")
     return folder
+
+
+@pytest.fixture
+async def pass_time() -> Callable[[float], None]:
+    """Puts the loop's clock forward: a deadline is over when the test says so, however slow the machine is."""
+    loop = asyncio.get_running_loop()
+    now, ahead_s = loop.time, 0.0
+
+    def forward(seconds: float) -> None:
+        nonlocal ahead_s
+        ahead_s += seconds
+
+    # For good: the loop is this test's own.
+    loop.time = lambda: now() + ahead_s  # type: ignore[method-assign]
+    return forward
 
 
 @pytest.fixture

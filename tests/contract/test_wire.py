@@ -58,13 +58,12 @@ async def test_bytes_that_trickle_in_do_not_move_the_header_deadline(side: Any, 
         next_byte = loop.call_later(0.005, trickle)
 
     next_byte = loop.call_later(0, trickle)
-    started_s = loop.time()
     try:
-        with pytest.raises(side.wire.WireError, match="the whole header"):
-            await side.wire.read_event(reader, header_s=0.1)
+        async with asyncio.timeout(30):
+            with pytest.raises(side.wire.WireError, match="the whole header"):
+                await side.wire.read_event(reader, header_s=0.1)
     finally:
         next_byte.cancel()
-    assert loop.time() - started_s < 1
 
 
 async def test_data_and_payload_share_one_body_deadline(side: Any, stream: Stream) -> None:
