@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 import json
@@ -40,7 +40,16 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 async def server(engines: Engines, metrics: Metrics) -> AsyncIterator[HttpServer]:
-    server = HttpServer(engines, metrics, token=TOKEN, connection_s=0.3, connections_max=3)
+    server = HttpServer(engines, metrics, token=TOKEN, connections_max=3)
+    await server.start("127.0.0.1", 0)
+    yield server
+    await server.close()
+
+
+@pytest.fixture
+async def impatient(engines: Engines, metrics: Metrics) -> AsyncIterator[HttpServer]:
+    """One that cuts connections off so soon that a busy machine may not get an answer from it."""
+    server = HttpServer(engines, metrics, token=TOKEN, connection_s=0.3)
     await server.start("127.0.0.1", 0)
     yield server
     await server.close()
@@ -68,7 +77,8 @@ async def dial(server: HttpServer) -> AsyncIterator[tuple[asyncio.StreamReader, 
 
 async def is_ended(reader: asyncio.StreamReader) -> bool:
     try:
-        async with asyncio.timeout(2):
+        # Less than the usual bound of a connection.
+        async with asyncio.timeout(5):
             return not await reader.read()
     except ConnectionResetError:
         return True
@@ -291,15 +301,14 @@ async def test_endpoints_are_counted_with_their_status(server: HttpServer, metri
     assert b'barnabeenet_http_requests_total{endpoint="/latency",status="401"} 1.0' in told
 
 
-async def test_a_header_that_never_ends_is_cut_off_at_the_deadline(server: HttpServer) -> None:
-    async with dial(server) as (reader, writer):
+async def test_a_header_that_never_ends_is_cut_off_at_the_deadline(impatient: HttpServer) -> None:
+    async with dial(impatient) as (reader, writer):
         writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: ")
         assert await is_ended(reader)
 
 
-async def test_a_byte_now_and_then_does_not_put_the_deadline_off(server: HttpServer) -> None:
-    async with dial(server) as (reader, writer):
-        started = asyncio.get_running_loop().time()
+async def test_a_byte_now_and_then_does_not_put_the_deadline_off(impatient: HttpServer) -> None:
+    async with dial(impatient) as (reader, writer):
 
         async def drip() -> None:
             writer.write(b"GET /health HTTP/1.1\r\nX-Slow: ")
@@ -309,23 +318,24 @@ async def test_a_byte_now_and_then_does_not_put_the_deadline_off(server: HttpSer
 
         dripping = asyncio.create_task(drip())
         assert await is_ended(reader)
-        assert asyncio.get_running_loop().time() - started < 1
         dripping.cancel()
         await asyncio.wait([dripping])
 
 
-async def test_a_connection_that_says_nothing_is_cut_off(server: HttpServer) -> None:
-    async with dial(server) as (reader, _):
+async def test_a_connection_that_says_nothing_is_cut_off(impatient: HttpServer) -> None:
+    async with dial(impatient) as (reader, _):
         assert await is_ended(reader)
 
 
-async def test_idlers_are_capped_and_others_are_served_when_they_are_gone(server: HttpServer) -> None:
+async def test_idlers_are_capped_and_others_are_served_when_they_are_gone(
+    server: HttpServer, pass_time: Callable[[float], None]
+) -> None:
     async with AsyncExitStack() as stack:
         idlers = [await stack.enter_async_context(dial(server)) for _ in range(3)]
         async with dial(server) as (reader, _):
-            started = asyncio.get_running_loop().time()
             assert await is_ended(reader)
-            assert asyncio.get_running_loop().time() - started < 0.2
+        assert not any(reader.at_eof() for reader, _ in idlers)
+        pass_time(http.CONNECTION_S)
         for reader, _ in idlers:
             assert await is_ended(reader)
     assert (await get(server, "/health"))[0] == 200
@@ -345,18 +355,27 @@ async def test_an_endless_header_line_is_refused(server: HttpServer) -> None:
         assert (await reader.readline()).startswith(b"HTTP/1.0 400")
 
 
-async def test_a_token_that_is_shown_buys_time_but_not_without_end(engines: Engines, metrics: Metrics) -> None:
-    server = HttpServer(engines, metrics, token=TOKEN, connection_s=0.1, verify_s=0.2)
-    await server.start("127.0.0.1", 0)
-    await engines.voice_print.load()
+async def begin_to_verify(writer: asyncio.StreamWriter, metrics: Metrics) -> None:
+    """Shows the token and sends a part of a body; returns when the server waits for the rest."""
     head = f"POST /speaker/verify HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {http_token(TOKEN)}\r\n"
+    writer.write(head.encode() + b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\n\r\n--x")
+    async with asyncio.timeout(20):
+        while not metrics.registry.get_sample_value("barnabeenet_requests_active", {"kind": "verify"}):
+            await asyncio.sleep(0.001)
+
+
+async def test_a_token_that_is_shown_buys_time_but_not_without_end(
+    server: HttpServer, engines: Engines, metrics: Metrics, pass_time: Callable[[float], None]
+) -> None:
+    await engines.voice_print.load()
     async with dial(server) as (reader, writer):
-        writer.write(
-            head.encode() + b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\n\r\n--x"
-        )
-        answer = await reader.readuntil(b"did not end within 0.2 s")
+        await begin_to_verify(writer, metrics)
+        pass_time(2 * http.CONNECTION_S)
+        assert (await get(server, "/health"))[0] == 200
+        assert not reader.at_eof()
+        pass_time(http.VERIFY_S - 2 * http.CONNECTION_S)
+        answer = await reader.readuntil(f"did not end within {http.VERIFY_S:g} s".encode())
         assert answer.startswith(b"HTTP/1.1 503")
-    await server.close()
 
 
 async def test_closing_ends_open_connections_and_frees_the_port(engines: Engines, metrics: Metrics) -> None:
@@ -373,19 +392,16 @@ async def test_closing_ends_open_connections_and_frees_the_port(engines: Engines
 
 
 async def test_a_body_that_drips_in_with_the_token_is_cut_off_all_the_same(
-    engines: Engines, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+    server: HttpServer, engines: Engines, metrics: Metrics, pass_time: Callable[[float], None]
 ) -> None:
-    monkeypatch.setattr(http, "_ANSWER_S", 0.1)
-    server = HttpServer(engines, metrics, token=TOKEN, connection_s=0.1, verify_s=0.2)
-    await server.start("127.0.0.1", 0)
     await engines.voice_print.load()
-    head = f"POST /speaker/verify HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {http_token(TOKEN)}\r\n"
     async with dial(server) as (reader, writer):
-        writer.write(
-            head.encode() + b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\n\r\n--x"
-        )
-        started = asyncio.get_running_loop().time()
+        await begin_to_verify(writer, metrics)
+        pass_time(http.VERIFY_S)
+        await reader.readuntil(f"did not end within {http.VERIFY_S:g} s".encode())
+        assert not reader.at_eof()
+        # Some seconds to read the answer in, less than aiohttp itself would wait for the rest of the body.
+        pass_time(http._ANSWER_S)
         with suppress(ConnectionResetError):
-            assert b"did not end within 0.2 s" in await reader.read()
-        assert 0.2 < asyncio.get_running_loop().time() - started < 2
-    await server.close()
+            async with asyncio.timeout(4):
+                await reader.read()

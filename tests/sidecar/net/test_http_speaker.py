@@ -48,7 +48,7 @@ def queue() -> WorkQueue:
 
 @pytest.fixture
 async def server(engines: Engines, metrics: Metrics, queue: WorkQueue) -> AsyncIterator[HttpServer]:
-    server = HttpServer(engines, metrics, token=TOKEN, queue=queue, verify_s=5)
+    server = HttpServer(engines, metrics, token=TOKEN, queue=queue)
     await server.start("127.0.0.1", 0)
     yield server
     await server.close()
