@@ -39,7 +39,7 @@ class Peer:
 
     async def read(self) -> Event | None:
         """The next event; None when the server has closed."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             event = await read_event(self.reader)
         if event is not None:
             self.received.append(event)

@@ -256,11 +256,14 @@ async def test_a_hello_that_is_not_complete_in_time_is_refused(
     assert await peer.is_closed()
 
 
-async def test_the_hello_deadline_covers_the_proof_too(serve: Serve, dial: Dial, authenticator: Make) -> None:
-    peer = await dial(await serve(authenticator=authenticator(hello_s=0.1)))
+async def test_the_hello_deadline_covers_the_proof_too(
+    serve: Serve, dial: Dial, authenticator: Make, pass_time: Callable[[float], None]
+) -> None:
+    peer = await dial(await serve(authenticator=authenticator(hello_s=60)))
     await peer.start_hello()
+    pass_time(60)
     answer = await peer.read()
-    assert answer.data == {"code": "timeout", "text": "the hello was not complete within 0.1 s"}
+    assert answer.data == {"code": "timeout", "text": "the hello was not complete within 60 s"}
 
 
 async def test_a_peer_that_leaves_during_the_hello_is_no_event(

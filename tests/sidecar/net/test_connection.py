@@ -113,18 +113,21 @@ async def test_every_good_frame_reaches_the_handler(
 
 
 @pytest.mark.parametrize(
-    ("sent", "awaited"),
+    ("sent", "deadlines", "awaited"),
     [
-        (b"", "a frame did not arrive within 0.05 s"),
-        (b'{"type":', "the whole header of a frame did not arrive within 0.06 s"),
-        (b'{"type":"ping","data_length":9}\n{', "the whole body of a frame did not arrive within 0.07 s"),
+        (b"", Deadlines(idle_s=0.05), "a frame did not arrive within 0.05 s"),
+        (b'{"type":', Deadlines(header_s=0.06), "the whole header of a frame did not arrive within 0.06 s"),
+        (
+            b'{"type":"ping","data_length":9}\n{',
+            Deadlines(body_s=0.07),
+            "the whole body of a frame did not arrive within 0.07 s",
+        ),
     ],
     ids=["idle", "header", "body"],
 )
 async def test_a_deadline_that_passes_is_answered_and_ends_the_connection(
-    serve: Serve, dial: Dial, recorder: Recorder, sent: bytes, awaited: str
+    serve: Serve, dial: Dial, recorder: Recorder, sent: bytes, deadlines: Deadlines, awaited: str
 ) -> None:
-    deadlines = Deadlines(idle_s=0.05, header_s=0.06, body_s=0.07)
     peer = await dial(await serve(recorder, authenticator=None, deadlines=deadlines))
     await peer.send_raw(sent)
     answer = await peer.read()

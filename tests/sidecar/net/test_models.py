@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 import hashlib
 from pathlib import Path
+import time
 from typing import Any
 
 from aiohttp import web
@@ -18,6 +19,7 @@ from barnabeenet_sidecar.errors import EngineUnavailable
 from barnabeenet_sidecar.gpu.queue import WorkQueue
 from barnabeenet_sidecar.models.keeper import Keeper
 from barnabeenet_sidecar.models.store import Store
+from barnabeenet_sidecar.net import models
 from barnabeenet_sidecar.net.discovery import Announcement, service_info
 from barnabeenet_sidecar.net.drain import Drain
 from barnabeenet_sidecar.net.handler import Handler
@@ -318,9 +320,10 @@ async def test_one_home_at_a_time_changes_models_and_all_may_look(
 
 
 async def test_progress_is_told_a_few_times_a_second_at_most(ask: Ask, shelf: Shelf) -> None:
+    began_s = time.monotonic()
     events = await ask("pull")
-    # Half a megabyte comes in dozens of pieces, at once.
-    assert 1 <= len(events[:-1]) <= 3
+    # Half a megabyte comes in dozens of pieces, at once unless the machine is busy.
+    assert 1 <= len(events[:-1]) <= 3 + (time.monotonic() - began_s) / models._PROGRESS_EVERY_S
 
 
 async def test_a_pull_that_the_command_line_makes_is_told_as_busy(ask: Ask, tmp_path: Path, shelf: Shelf) -> None:
@@ -352,7 +355,7 @@ async def test_a_pull_does_not_hold_up_a_sidecar_that_stops(
     assert "a pull goes on where it was" in events[-1].data["text"]
     await peer.close()
     await draining
-    # Within the five seconds of every read here, not the minute of the drain.
+    # Within the half minute of every read here, not the minute of the drain.
     assert not handler.working
 
 
