@@ -167,7 +167,7 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float:
 
 async def reached(condition: Callable[[], bool]) -> None:
     """Waits for what the server does on its own time."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -261,12 +261,16 @@ async def test_a_spoken_command_becomes_words_without_an_audio_stop(home: Any, e
 
 
 async def test_stable_words_come_in_the_pause_and_an_audio_stop_makes_them_final(
-    home: Any, ears: None, recordings: Path
+    home: Any, ears: None, recordings: Path, metrics: Metrics
 ) -> None:
+    def decodes() -> float:
+        return sample(metrics, "barnabeenet_queue_wait_seconds_count", priority="short", kind="recognition")
+
     await teach(home)
     await home.send("transcribe", {"vad_sensitivity": "relaxed"})
     await say(home, pcm(recordings / LOCK) + silence(300))
     stable = await stable_words(home)
+    decoded = decodes()
     assert text_of(stable) == "lock the front door"
     assert stable.data["silence_ms"] >= PAUSE_MS
     await home.send("audio-stop")
@@ -274,7 +278,8 @@ async def test_stable_words_come_in_the_pause_and_an_audio_stop_makes_them_final
     assert types_of(events) == ["voice-stopped", "barnabeenet-timings", "transcript"]
     assert events[-1].data["text"] == stable.data["text"]
     assert events[1].data["stages"]["endpoint"] < 1200
-    assert events[1].data["stages"]["decode"] < 20
+    # They were not decoded again.
+    assert decodes() == decoded > 0
 
 
 async def test_provisional_words_come_while_the_person_still_speaks(home: Any, ears: None, recordings: Path) -> None:
@@ -355,13 +360,15 @@ async def test_a_recogniser_is_not_kept_waiting_for_audio_that_hardly_comes(
 async def test_a_home_is_told_when_every_recogniser_stays_busy(
     home: Any, server: Server, dial: Dial, ears: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transcription, "_WORKER_WAIT_S", 0.2)
     await home.send("transcribe")
     await say(home, silence(100))
     assert await is_idle(home)
     other = await dial(server)
     await other.hello()
-    error = await ask(other, "transcribe")
+    # For this one alone: before and after it a recogniser that is free may be slow to come.
+    with monkeypatch.context() as impatience:
+        impatience.setattr(transcription, "_WORKER_WAIT_S", 0.2)
+        error = await ask(other, "transcribe")
     assert error.data["code"] == "engine-failed"
     assert "stt_workers" in error.data["text"]
     await home.send("audio-stop")
