@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from homeassistant.components import conversation
+from homeassistant.components.conversation.agent_manager import get_agent_manager
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
 from homeassistant.components.light import ColorMode, LightEntity
 from homeassistant.const import EVENT_CALL_SERVICE, STATE_UNAVAILABLE
@@ -389,6 +390,13 @@ async def test_the_warm_up_runs_nothing_of_anybodys(house: House) -> None:
 
 async def test_the_warm_up_loads_the_rescue(house: House) -> None:
     await house.hass.async_block_till_done(wait_background_tasks=True)
+    agent = get_agent_manager(house.hass).default_agent
+    assert agent is not None
+    # What Home Assistant reads from files at the first use; how long that takes says how busy the machine is.
+    loaded = agent._gazetteer._matcher
+    assert loaded is not None
     await house.hears("turn on the kitchen cealing")
-    rescue = next(stage for stage in house.turns[-1].stages if stage.name == "rescue")
-    assert rescue.duration_ms < 300
+    assert "rescue" in {stage.name for stage in house.turns[-1].stages}
+    used = agent._gazetteer._matcher
+    assert used is not None
+    assert used.config.vocabulary is loaded.config.vocabulary
