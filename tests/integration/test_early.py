@@ -203,7 +203,7 @@ async def _acted(house: HomeAssistant, speculator: Speculator[Any], speculation:
     changed = asyncio.Event()
     remove = house.bus.async_listen("state_changed", callback(lambda _: changed.set()))
     speculation.hear(text, stable=True, silence_ms=400)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await changed.wait()
     await house.async_block_till_done()
     remove()

@@ -367,7 +367,7 @@ async def test_closed_while_it_is_built_it_is_not_sent(
     def build_and_close(*source: Any) -> Vocabulary:
         closed = threading.Event()
         house.loop.call_soon_threadsafe(lambda: (keeper.close(), closed.set()))
-        assert closed.wait(5)
+        assert closed.wait(30)
         return Vocabulary(language="en", revision="0" * 32)
 
     with patch("custom_components.barnabeenet.vocabulary_keeper.build", build_and_close):
