@@ -34,6 +34,7 @@ from custom_components.barnabeenet.state import maintenance as maintenance_modul
 from custom_components.barnabeenet.state.copies import Copy
 from custom_components.barnabeenet.state.database import Database, faults_of, suspicion
 from custom_components.barnabeenet.state.errors import CopyFailed, Corrupt, StateError, Unavailable
+from custom_components.barnabeenet.state.maintenance import Maintenance
 from custom_components.barnabeenet.state.recovery import Recovery
 
 pytestmark = pytest.mark.usefixtures("starting")
@@ -287,13 +288,16 @@ async def test_unloading_ends_a_maintenance_that_is_at_work(
         await go_on.wait()
         return {}
 
+    def told_to_stop(work: Maintenance) -> None:
+        stop(work)
+        go_on.set()
+
+    stop = Maintenance.stop
+    monkeypatch.setattr(Maintenance, "stop", told_to_stop)
     monkeypatch.setattr(maintenance_module, "drop_old", long)
     working = asyncio.create_task(keeper.maintain())
     await begun.wait()
-    unloading = asyncio.create_task(home.config_entries.async_unload(loaded.entry_id))
-    await asyncio.sleep(0)
-    go_on.set()
-    assert await unloading
+    assert await home.config_entries.async_unload(loaded.entry_id)
     assert "It was stopped" in (await working)["error"]
     assert keeper.result is None
     assert told(home) == {}
