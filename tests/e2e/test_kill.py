@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from script.home import player
+from script.home.audio import CHUNK_S, Clip, microphone
 from script.home.commands import synthesised
 from script.home.judge import expectation
 from script.home.player import play
@@ -21,7 +24,7 @@ BACK_S = 10
 
 
 async def test_a_killed_sidecar_ends_the_turn_with_an_error_and_serves_again_after_its_restart(
-    on_stage: Stage, tmp_path: Path
+    on_stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "home" / "home-assistant.out"
     logged_before = log.stat().st_size
@@ -30,8 +33,22 @@ async def test_a_killed_sidecar_ends_the_turn_with_an_error_and_serves_again_aft
 
     wanted = expectation(SENTENCE)
     await on_stage.judge.prepare(wanted)
-    turn_task = asyncio.create_task(play(on_stage.home, on_stage.pipeline.ident, clip, device_id=on_stage.device_id))
-    await asyncio.sleep(INTO_THE_SENTENCE_S)
+    is_speaking = asyncio.Event()
+
+    def noticed(clip: Clip) -> Iterator[bytes]:
+        for number, chunk in enumerate(microphone(clip)):
+            if number * CHUNK_S >= INTO_THE_SENTENCE_S:
+                is_speaking.set()
+            yield chunk
+
+    with monkeypatch.context() as patch:
+        # How long a run takes until it listens says how busy the machine is.
+        patch.setattr(player, "microphone", noticed)
+        turn_task = asyncio.create_task(
+            play(on_stage.home, on_stage.pipeline.ident, clip, device_id=on_stage.device_id)
+        )
+        async with asyncio.timeout(30):
+            await is_speaking.wait()
     killed_at = clock()
     await on_stage.sidecar.process.kill()
     turn = await turn_task
