@@ -65,6 +65,8 @@ async def ask(on: Stage, question: str, *, number: int, folder: Path, as_json: b
         verdict = await on.judge.verdict(turn, wanted)
     await asyncio.to_thread(_keep_reply, turn, folder / "replies" / f"{number:02} {question}.wav")
     told = on.turns.latest(since=began_at) or {}
+    # The ledger is written in the background; a report waits until it is.
+    await on.home.action("barnabeenet.cost_report", {})
     calls = await asyncio.to_thread(calls_of, folder / "home" / DATABASE, told.get("trace_id", ""))
     first_words_ms = on.turns.first_words_ms(since=began_at)
     answer = report.Asked(question, ears.heard, not was_heard, acted.done, calls, first_words_ms)

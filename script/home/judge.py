@@ -16,7 +16,8 @@ from .satellite import Timers
 TABLE = tomllib.loads((Path(__file__).parent / "expectations.toml").read_text())
 _WATCHED = {"climate", "counter", "cover", "light", "lock", "media_player", "todo"}
 _ATTRIBUTES = ("brightness", "rgb_color", "temperature")
-_SETTLE_S = 1
+# Nobody waits for it where the home did as it should; only a busy machine takes longer than a moment.
+_SETTLE_S = 5
 _ACTED = {"action_done", "query_answer"}
 _NOTHING_HEARD = "stt-no-text-recognized"
 
@@ -129,7 +130,7 @@ class Judge:
         await self._home.call("conversation/process", text=sentence, language="en", device_id=self._device_id)
 
     async def _settled(self, states: dict[str, State]) -> bool:
-        """Whether the home is, within a second, as described."""
+        """Whether the home is, within some seconds, as described."""
         async with self._home.subscribe("subscribe_events", event_type="state_changed") as changes:
             try:
                 async with asyncio.timeout(_SETTLE_S):

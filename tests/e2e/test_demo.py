@@ -33,6 +33,12 @@ def left_behind(root: Path) -> list[psutil.Process]:
     return found
 
 
+def still_left_behind(root: Path) -> list[psutil.Process]:
+    """Those of them that do not end: what was killed last may take a moment to be gone."""
+    psutil.wait_procs(left_behind(root), timeout=20)
+    return left_behind(root)
+
+
 def demo(root: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [str(root / "script" / "demo"), *map(str, arguments)]
     env = os.environ | environment
@@ -41,9 +47,9 @@ def demo(root: Path, *arguments: str | Path, **environment: str) -> subprocess.C
 
 @pytest.fixture
 def nothing_left(root: Path) -> Iterator[None]:
-    assert left_behind(root) == []
+    assert still_left_behind(root) == []
     yield
-    assert left_behind(root) == []
+    assert still_left_behind(root) == []
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +88,7 @@ def test_every_spoken_command_is_done_one_of_them_after_the_wake_word(
     assert len(commands) >= 12
     assert all(command["done"] for command in commands)
     assert any(command["said"].startswith("okay nabu, ") for command in commands)
-    assert left_behind(root) == []
+    assert still_left_behind(root) == []
 
 
 def test_each_command_tells_what_was_heard_answered_and_how_long_it_took(
@@ -92,7 +98,8 @@ def test_each_command_tells_what_was_heard_answered_and_how_long_it_took(
         assert command["heard"]
         assert command["reply"]
         assert command["timings"]["hearing_ms"] < 3000
-        assert command["timings"]["acting_ms"] > 0
+        # Both ends of it may come in at once.
+        assert command["timings"]["acting_ms"] >= 0
         assert 0 < command["timings"]["end_of_speech_to_first_audio_ms"] < 5000
 
 
