@@ -16,6 +16,8 @@ from custom_components.barnabeenet.providers.settings import Limits, Settings
 from tests.llm_server import MODEL, LlmServer, llm_server
 
 KEY = "sk-test-0123456789abcdef0123456789abcdef"
+# For answers that come: no stall of a busy machine is taken for a vendor's silence.
+PATIENT = Limits(first_token_s=30, silence_s=30, trailer_s=30, check_s=30)
 LIGHT = Tool("light_on", "Turns a light on", {"type": "object", "properties": {"name": {"type": "string"}}})
 
 
@@ -51,7 +53,7 @@ def provider(http: httpx.AsyncClient) -> Callable[..., Awaitable[Provider]]:
 
     async def make(url: str, *, limits: Limits | None = None, **settings: Any) -> Provider:
         defaults = {"name": "one", "kind": "openai_compatible", "model": MODEL, "tier": "cloud_fast", "api_key": KEY}
-        return await open_provider(Settings(**{**defaults, **settings}, base_url=url, limits=limits or Limits()), http)
+        return await open_provider(Settings(**{**defaults, **settings}, base_url=url, limits=limits or PATIENT), http)
 
     return make
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,10 +35,11 @@ from custom_components.barnabeenet.providers.prices import Price
 from custom_components.barnabeenet.providers.settings import Limits
 from tests.llm_server import Answer, LlmServer, called, chunk, refused, said, tool_chunks
 
+from .conftest import PATIENT
+
 Make = Callable[..., Awaitable[Provider]]
 Servers = Callable[[int], Awaitable[list[LlmServer]]]
 CALLER = Caller("t1", "interaction", "anna", "s1")
-HASTY = Limits(first_token_s=0.3, silence_s=0.3, trailer_s=0.1)
 CLOUD: Sequence[Tier] = ("cloud_fast",)
 
 
@@ -69,7 +71,7 @@ def text(deltas: Sequence[Delta]) -> str:
 def home(vendors: Servers, provider: Make) -> Callable[..., Awaitable[Home]]:
     """A chain of providers named one, two, three... of these tiers."""
 
-    async def make(*tiers: Tier, limits: Limits = HASTY, **options: Any) -> Home:
+    async def make(*tiers: Tier, limits: Limits = PATIENT, **options: Any) -> Home:
         made = Home()
         made.servers = await vendors(len(tiers))
         names = ("one", "two", "three", "four")
@@ -278,7 +280,7 @@ async def test_no_provider_at_all_is_said() -> None:
 
 
 async def test_the_turn_ends_when_its_time_is_used_up(home: Homes, prompt: Prompt) -> None:
-    house = await home("cloud_fast", "cloud_fast", limits=Limits(), turn_s=0.3)
+    house = await home("cloud_fast", "cloud_fast", turn_s=0.3)
     house.servers[0].will(Answer(then="stall"))
 
     with pytest.raises(AllProvidersFailed, match="time for this turn is used up") as raised:
@@ -400,7 +402,9 @@ async def test_a_check_that_fails_says_why(home: Homes) -> None:
 async def test_what_a_failed_try_may_have_cost_is_told(
     answer: Answer, outcome: str, is_paid: bool, home: Homes, prompt: Prompt
 ) -> None:
-    house = await home("cloud_fast", "cloud_fast", prices={"one": Price(1.0, 1.0)})
+    # The silent one is waited for a second, in which the other answers.
+    limits = replace(PATIENT, first_token_s=1.0) if answer.then == "stall" else PATIENT
+    house = await home("cloud_fast", "cloud_fast", limits=limits, prices={"one": Price(1.0, 1.0)})
     house.servers[0].will(answer)
 
     await house.ask(prompt)
@@ -413,7 +417,7 @@ async def test_what_a_failed_try_may_have_cost_is_told(
 
 
 async def test_a_turn_that_is_broken_off_is_told_and_ends_the_request(home: Homes, prompt: Prompt) -> None:
-    house = await home("cloud_fast", limits=Limits())
+    house = await home("cloud_fast")
     house.servers[0].will(said("It is sunny. ", "Take", finish=None, then="stall"))
     async with aclosing(house.chain.stream(prompt, tiers=CLOUD, caller=CALLER)) as deltas:
         assert await anext(deltas) == TextDelta("It is sunny.")
@@ -428,7 +432,7 @@ async def test_a_turn_that_is_broken_off_is_told_and_ends_the_request(home: Home
 
 
 async def test_a_task_that_is_cancelled_is_told(home: Homes, prompt: Prompt) -> None:
-    house = await home("cloud_fast", limits=Limits())
+    house = await home("cloud_fast")
     house.servers[0].will(Answer(then="stall"))
     task = asyncio.create_task(house.ask(prompt))
     await house.servers[0].stalled.wait()
