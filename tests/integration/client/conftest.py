@@ -16,6 +16,7 @@ from barnabeenet_sidecar.net.auth import Authenticator
 from barnabeenet_sidecar.net.connection import Connection as SidecarConnection
 from barnabeenet_sidecar.net.server import Server
 from barnabeenet_sidecar.net.tls import Tls
+from custom_components.barnabeenet.client import connection as connection_module, exchange, pool as pool_module
 from custom_components.barnabeenet.client.connection import Address, Connection
 from custom_components.barnabeenet.client.messages import CANCEL, CANCELLED, Vocabulary, VocabularyReady
 from custom_components.barnabeenet.client.pool import Pool
@@ -137,6 +138,16 @@ class Script:
             await peer.send(VocabularyReady(self.revision, 1, 1).event())
         elif event.type == CANCEL:
             await peer.send(Event(CANCELLED))
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No stall of a busy machine is taken for a sidecar that hangs; who tests a deadline sets it."""
+    for name in ("CONNECT_S", "HELLO_S", "PONG_S"):
+        monkeypatch.setattr(connection_module, name, 30.0)
+    for name in ("PONG_S", "CANCEL_S"):
+        monkeypatch.setattr(exchange, name, 30.0)
+    monkeypatch.setattr(pool_module, "WAIT_S", 30.0)
 
 
 @pytest.fixture

@@ -27,9 +27,8 @@ DETECTION = Detection(name="okay_nabu").event()
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deadlines that a test can wait for."""
+    """Silence that a test can wait for; who answers no ping sets its deadline, too."""
     monkeypatch.setattr(exchange_module, "QUIET_S", 0.05)
-    monkeypatch.setattr(exchange_module, "PONG_S", 0.1)
 
 
 async def begun(connection: Connection, script, *answers: Event, **options) -> Exchange:
@@ -61,32 +60,50 @@ async def test_a_quiet_sidecar_is_asked_for_a_sign_of_life_and_waited_for(connec
     assert script.count("ping") == 3
 
 
-async def test_a_sidecar_that_shows_no_sign_of_life_is_lost(connection: Connection, script, impatient) -> None:
+async def test_a_sidecar_that_shows_no_sign_of_life_is_lost(
+    connection: Connection, script, impatient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange_module, "PONG_S", 0.1)
     script.answers_pings = False
     script.on["ping"] = _say_nothing
     exchange = await begun(connection, script)
     with pytest.raises(ConnectionLost, match="silent"):
         await exchange.read()
     assert connection.state is State.CLOSED
+    await script.until(lambda: script.gone == 1)
     assert script.count("ping") == 1
 
 
-async def test_silence_is_counted_through_the_end_of_the_upload(connection: Connection, script, impatient) -> None:
+async def test_silence_is_counted_through_the_end_of_the_upload(
+    connection: Connection, script, impatient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange_module, "PONG_S", 0.1)
     script.answers_pings = False
     script.on["ping"] = _say_nothing
-    exchange = await begun(connection, script, upload=lambda _: asyncio.sleep(0.1))
-    started = asyncio.get_running_loop().time()
+    deadlines: set[float] = set()
+    silent_by = Exchange._silent_by
+
+    def noted(exchange: Exchange, started: float) -> float:
+        deadlines.add(silent_by(exchange, started))
+        return silent_by(exchange, started)
+
+    monkeypatch.setattr(Exchange, "_silent_by", noted)
+    exchange = await begun(connection, script, upload=lambda _: script.until(lambda: script.count("ping") == 1))
     with pytest.raises(ConnectionLost, match="silent"):
         await exchange.read()
-    assert asyncio.get_running_loop().time() - started < 0.19
+    # One until the ping and one for its answer: the end of the upload, in between, begins neither anew.
+    assert len(deadlines) == 2
 
 
 async def test_a_sidecar_that_lives_but_does_not_answer_is_given_up(connection: Connection, script, impatient) -> None:
-    exchange = await begun(connection, script, answer_s=0.2)
+    exchange = await begun(connection, script, answer_s=30)
+    reading = asyncio.create_task(exchange.read())
+    await script.until(lambda: script.count("ping") >= 2)
+    # That was over long ago, and no pong has put it off.
+    exchange._answer_s = 2 * exchange_module.QUIET_S
     with pytest.raises(SidecarTimeout):
-        await exchange.read()
+        await reading
     assert connection.state is State.BUSY
-    assert script.count("ping") >= 2
 
 
 async def test_the_answer_is_owed_only_when_all_is_sent(connection: Connection, script) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from wyoming.event import Event
+from wyoming.ping import Pong
 
-from custom_components.barnabeenet.client import models as models_module
+from custom_components.barnabeenet.client import exchange as exchange_module, models as models_module
 from custom_components.barnabeenet.client.errors import Busy, ProtocolError, RequestFailed, SidecarTimeout
 from custom_components.barnabeenet.client.messages import ModelProgress, Models, ModelsReady
 from custom_components.barnabeenet.client.sidecar import Model, Sidecar, Stock
@@ -122,18 +123,31 @@ async def test_a_refusal_is_told_in_the_sidecars_words(
 async def test_a_pull_without_progress_is_not_waited_for_for_ever(
     sidecar: Sidecar, script: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(models_module._ANSWER_S, "pull", 0.2)  # type: ignore[index]
+    monkeypatch.setitem(models_module._ANSWER_S, "pull", 60)  # type: ignore[index]
+    monkeypatch.setattr(exchange_module, "QUIET_S", 0.05)
+    now, ahead_s = exchange_module._now, 0.0
+    monkeypatch.setattr(exchange_module, "_now", lambda: now() + ahead_s)
+    heard: list[int] = []
 
     async def hesitate(peer: Any, _event: Event) -> None:
+        nonlocal ahead_s
         for done in range(4):
             await peer.send(ModelProgress("ears", "model.onnx", done).event())
-            # Each well before the deadline, all together beyond it.
-            await asyncio.sleep(0.1)
+            # It waits by now: it asks whether we live.
+            assert (await peer.read()).type == "ping"
+            await peer.send(Pong().event())
+        ahead_s += 60
 
-    heard: list[int] = []
+    def hear(progress: ModelProgress) -> None:
+        nonlocal ahead_s
+        heard.append(progress.done_bytes)
+        # Each well before the deadline, all together beyond it.
+        ahead_s += 40
+
+    script.answers_pings = False
     script.on[Models.TYPE] = hesitate
-    with pytest.raises(SidecarTimeout, match=r"did not get on with its answer for 0.2 s"):
-        await sidecar.models("pull", "ears", on_progress=lambda progress: heard.append(progress.done_bytes))
+    with pytest.raises(SidecarTimeout, match=r"did not get on with its answer for 60 s"):
+        await sidecar.models("pull", "ears", on_progress=hear)
     assert heard == [0, 1, 2, 3]
 
 

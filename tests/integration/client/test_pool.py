@@ -57,12 +57,14 @@ async def test_when_no_connection_is_idle_the_next_one_is_made_ready(pool: Pool,
 
 
 async def test_more_requests_than_the_most_are_busy(pool: Pool, script, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "WAIT_S", 0.05)
     async with AsyncExitStack() as stack:
         for _ in range(CONNECTIONS_MAX):
             await stack.enter_async_context(pool.request(DETECT))
-        with pytest.raises(Busy):
-            await describe(pool)
+        # Only this one is to wait in vain: before and after it, connections are dialled and called off.
+        with monkeypatch.context() as hasty:
+            hasty.setattr(pool_module, "WAIT_S", 0.05)
+            with pytest.raises(Busy):
+                await describe(pool)
         assert len(script.peers) == CONNECTIONS_MAX
     await describe(pool)
 
@@ -92,18 +94,19 @@ async def test_a_cancelled_request_ends_at_once_and_its_connection_is_kept(pool:
         async with pool.request(DETECT) as exchange:
             await exchange.read()
 
+    may_answer = asyncio.Event()
+
     async def take_time(peer, event) -> None:
-        await asyncio.sleep(0.2)
+        await may_answer.wait()
         await peer.send(Event("barnabeenet-cancelled"))
 
     script.on["barnabeenet-cancel"] = take_time
     task = asyncio.create_task(listen())
     await script.until(lambda: script.count("detect") == 1)
-    started = asyncio.get_running_loop().time()
     task.cancel()
-    await asyncio.wait({task})
+    await asyncio.wait({task}, timeout=20)
     assert task.cancelled()
-    assert asyncio.get_running_loop().time() - started < 0.1
+    may_answer.set()
     await script.until(lambda: script.count("barnabeenet-cancel") == 1)
     assert script.gone == 0
 
@@ -153,12 +156,16 @@ async def test_a_sidecar_that_hangs_up_after_every_welcome_is_not_dialled_withou
         first_welcome.set()
         return connection
 
-    pool = Pool(dial, lambda: None)
+    changed = asyncio.Event()
+    pool = Pool(dial, changed.set)
     await pool.start(5)
     await first_welcome.wait()
     await asyncio.sleep(0.6)
-    assert len(script.peers) <= 6
-    assert isinstance(pool.error, ConnectionLost)
+    # Two or three at the start and after 0.25 s, 0.75 s, 1.75 s and so on; without a pause it would be one in 5 ms.
+    assert len(script.peers) <= 12
+    while not isinstance(pool.error, ConnectionLost):
+        changed.clear()
+        await changed.wait()
     await pool.close()
 
 
@@ -183,10 +190,8 @@ async def test_while_the_sidecar_is_away_requests_fail_at_once_and_then_work_aga
     while not isinstance(pool.error, CannotConnect):
         changed.clear()
         await changed.wait()
-    started = asyncio.get_running_loop().time()
     with pytest.raises(CannotConnect):
-        await describe(pool)
-    assert asyncio.get_running_loop().time() - started < 0.05
+        describe(pool).send(None)  # fails at its first step, without giving the loop a turn
     await script.start()
     while pool.error is not None:
         changed.clear()
