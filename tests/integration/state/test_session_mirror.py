@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from custom_components.barnabeenet.state import session_courier
 from custom_components.barnabeenet.state.database import Database
 from custom_components.barnabeenet.state.errors import StateError
-from custom_components.barnabeenet.state.redis import open_redis
+from custom_components.barnabeenet.state.redis import ANSWER_S, open_redis
 from custom_components.barnabeenet.state.session_mirror import CHANGES, GRACE_S, INDEX, KEY_PREFIX
 from custom_components.barnabeenet.state.session_types import Change, Mode, Session, SessionEvent, Turn
 from custom_components.barnabeenet.state.sessions import Sessions
@@ -295,7 +295,8 @@ async def test_one_that_does_not_answer_holds_up_neither_a_turn_nor_the_close(
     started = real_time.perf_counter()
     for _ in range(50):
         await home.add_turn(await entered(home, "kitchen"), Turn("hello", "hi"))
-    assert real_time.perf_counter() - started < 0.5
+    # One that waited would wait for as long as this; the rest is a busy machine.
+    assert real_time.perf_counter() - started < ANSWER_S
     await home.close()
     assert real_time.perf_counter() - started < 10
     assert len(session.turns) == 10

@@ -11,7 +11,7 @@ import time as real_time
 import pytest
 
 from custom_components.barnabeenet.state import session_courier
-from custom_components.barnabeenet.state.database import Database
+from custom_components.barnabeenet.state.database import BUSY_S, Database
 from custom_components.barnabeenet.state.errors import Unavailable
 from custom_components.barnabeenet.state.session_types import (
     Change,
@@ -577,7 +577,8 @@ async def test_under_a_lock_turns_do_not_wait_and_all_is_written_when_it_is_gone
     started = real_time.perf_counter()
     for number in range(100):
         await sessions.add_turn(session, Turn(str(number), ""))
-    assert real_time.perf_counter() - started < 0.5
+    # One that waited would wait for the lock until the database gives up; the rest is a busy machine.
+    assert real_time.perf_counter() - started < BUSY_S - 1
     other.execute("ROLLBACK")
     other.close()
     await sessions.settled()
