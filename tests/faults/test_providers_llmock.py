@@ -17,7 +17,9 @@ from custom_components.barnabeenet.providers.settings import Kind, Limits, Setti
 
 pytestmark = pytest.mark.faults
 
-LIMITS = Limits(first_token_s=1.0, silence_s=0.4)
+# No stall of a busy machine is taken for a model's silence.
+PATIENT = Limits(first_token_s=30, silence_s=30, trailer_s=30)
+HASTY = Limits(first_token_s=1.0, silence_s=0.4)
 CALLER = Caller("t1", "interaction")
 LIGHT = Tool("light_on", "Turns a light on", {"type": "object", "properties": {"name": {"type": "string"}}})
 PROMPT = Prompt("You are Barnabee.", "", "It is Friday.", [Message("user", "How is the weather?")], [], 200)
@@ -38,12 +40,20 @@ async def http(socket_enabled: None) -> AsyncIterator[httpx.AsyncClient]:
     await client.aclose()
 
 
+@pytest.fixture
+def limits() -> Limits:
+    """How long the provider is waited for."""
+    return PATIENT
+
+
 @pytest.fixture(params=list(VENDORS))
-async def one(request: pytest.FixtureRequest, llmock: LLMock, http: httpx.AsyncClient) -> tuple[Chain, list[Call]]:
+async def one(
+    request: pytest.FixtureRequest, llmock: LLMock, http: httpx.AsyncClient, limits: Limits
+) -> tuple[Chain, list[Call]]:
     """A chain of one provider, a vendor's; and the calls that it tells."""
     kind: Kind = request.param
     url = llmock.base_url(VENDORS[kind])
-    provider = await open_provider(Settings("one", kind, "gpt-4o", "cloud_fast", "k", url, limits=LIMITS), http)
+    provider = await open_provider(Settings("one", kind, "gpt-4o", "cloud_fast", "k", url, limits=limits), http)
     calls: list[Call] = []
     return Chain([provider], calls.append), calls
 
@@ -76,17 +86,17 @@ async def test_a_tool_call(llmock: LLMock, one: tuple[Chain, list[Call]]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("fault", "outcome"),
+    ("fault", "limits", "outcome"),
     [
-        (lambda mock: mock.rate_limit(times=None, retry_after=2), "rate_limited"),
-        (lambda mock: mock.outage(status=500), "unreachable"),
-        (lambda mock: mock.fail(401, times=None), "refused"),
-        (lambda mock: mock.context_overflow(times=None), "rejected"),
-        (lambda mock: mock.disconnect(after_chunks=2, times=None), "truncated"),
-        (lambda mock: mock.truncate(after_chunks=2, times=None), "truncated"),
-        (lambda mock: mock.corrupt(after_chunks=2, times=None), "bad_answer"),
-        (lambda mock: mock.stall(after_chunks=2, seconds=2, times=None), "timed_out"),
-        (lambda mock: mock.slow_first_token(3, times=None), "timed_out"),
+        (lambda mock: mock.rate_limit(times=None, retry_after=2), PATIENT, "rate_limited"),
+        (lambda mock: mock.outage(status=500), PATIENT, "unreachable"),
+        (lambda mock: mock.fail(401, times=None), PATIENT, "refused"),
+        (lambda mock: mock.context_overflow(times=None), PATIENT, "rejected"),
+        (lambda mock: mock.disconnect(after_chunks=2, times=None), PATIENT, "truncated"),
+        (lambda mock: mock.truncate(after_chunks=2, times=None), PATIENT, "truncated"),
+        (lambda mock: mock.corrupt(after_chunks=2, times=None), PATIENT, "bad_answer"),
+        (lambda mock: mock.stall(after_chunks=2, seconds=2, times=None), HASTY, "timed_out"),
+        (lambda mock: mock.slow_first_token(3, times=None), HASTY, "timed_out"),
     ],
 )
 async def test_a_fault_is_known_for_what_it_is(
