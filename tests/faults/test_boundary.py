@@ -164,7 +164,7 @@ async def send_all(stream: Stream, raw: bytes) -> None:
 
 
 async def test_every_bad_frame_is_answered_with_an_error_and_the_end(start: Attack, golden_frames: list[Any]) -> None:
-    target = await start(hello_s=1)
+    target = await start()
     broken = [frame for frame in golden_frames if frame.code in ("bad-frame", "too-large")]
     assert len(broken) > 60
     for frame in broken:
@@ -177,7 +177,7 @@ async def test_every_bad_frame_is_answered_with_an_error_and_the_end(start: Atta
 
 
 async def test_every_bad_frame_of_a_stranger_is_refused(start: Attack, golden_frames: list[Any]) -> None:
-    target = await start(hello_s=1)
+    target = await start()
     for frame in golden_frames:
         if frame.code is not None:
             stream = await target.dial()
@@ -235,28 +235,32 @@ async def drip(stream: Stream, raw: bytes, every_s: float) -> None:
 async def test_a_byte_now_and_then_is_closed_at_the_deadline(start: Attack, head: bytes, drops: bytes) -> None:
     target = await start(deadlines={"header_s": 0.4, "body_s": 0.4})
     stream = await target.dial_proved()
+    started_s = time.monotonic()
     stream[1].write(head)
     dripping = asyncio.create_task(drip(stream, drops, every_s=0.02))
-    started_s = time.monotonic()
-    assert await answers(stream) == ["timeout"]
-    assert 0.3 < time.monotonic() - started_s < 2
+    # All of the drops take 18 s.
+    assert await answers(stream, within_s=10) == ["timeout"]
+    assert time.monotonic() - started_s > 0.3
     dripping.cancel()
     await asyncio.wait({dripping})
 
 
 async def test_a_stranger_who_drips_is_closed_when_the_hello_is_due(start: Attack) -> None:
-    target = await start(hello_s=0.4)
-    stream = await target.dial()
-    dripping = asyncio.create_task(drip(stream, encode(Hello(1, new_nonce(), "home", "x").event()), every_s=0.02))
+    # Time enough for the honest hellos before and after it, and less than the whole hello drips for.
+    target = await start(hello_s=2)
     started_s = time.monotonic()
-    assert await answers(stream) == ["timeout"]
-    assert 0.3 < time.monotonic() - started_s < 2
+    stream = await target.dial()
+    hello = encode(Hello(1, new_nonce(), "home", "x").event())
+    dripping = asyncio.create_task(drip(stream, hello, every_s=5 / len(hello)))
+    assert await answers(stream, within_s=20) == ["timeout"]
+    assert time.monotonic() - started_s > 1.9
     dripping.cancel()
     await asyncio.wait({dripping})
 
 
 async def test_silence_is_closed_at_the_idle_deadline_but_not_a_peer_that_pings(start: Attack) -> None:
-    target = await start(deadlines={"idle_s": 0.6})
+    # Long enough for one who pings and is held up for a second.
+    target = await start(deadlines={"idle_s": 2.5})
     silent, pinging = await target.dial_proved(), await target.dial_proved()
 
     ended = asyncio.create_task(answers(silent))
@@ -279,7 +283,8 @@ async def test_five_hundred_idlers_are_capped_and_the_family_is_served(start: At
         await target.dial(f"127.0.1.{number % sources + 1}")
     started_s = time.monotonic()
     newcomer = await target.dial_proved()
-    assert time.monotonic() - started_s < 1
+    # Who had to wait for room would wait until the idlers' hellos are due, for 5 s.
+    assert time.monotonic() - started_s < 3
     assert (await state_of(newcomer))["proved"] == 2
     assert (await state_of(family))["strangers"] <= 16
     assert target.sockets() <= 16 + 2
