@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+import threading
 
 import httpx
 from llmock.pytest_plugin import LLMock
@@ -31,6 +32,10 @@ def llmock(socket_enabled: None) -> Iterator[LLMock]:
     """A server of the test's own: the plugin's would begin while sockets are forbidden."""
     with LLMockServer() as server:
         yield LLMock(server)
+    # The server has told its workers to end, and does not wait for them.
+    for thread in threading.enumerate():
+        if thread.name.startswith("AnyIO worker"):
+            thread.join(30)
 
 
 @pytest.fixture
