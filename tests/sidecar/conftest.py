@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 import json
 from pathlib import Path
@@ -48,20 +47,6 @@ _WHISPER_SHAPES: dict[str, tuple[int, ...]] = {
     "attention/linear_1/weight": (2 * _WIDTH, _WIDTH),
     "weight": (_WIDTH, _WIDTH),
 }
-
-
-@pytest.fixture
-async def let_pass(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets so many seconds pass for the deadlines of this loop at once, so that no test waits for them or races them."""
-    loop, passed_s = asyncio.get_running_loop(), 0.0
-    real = loop.time
-
-    def let_pass(seconds: float) -> None:
-        nonlocal passed_s
-        passed_s += seconds
-
-    monkeypatch.setattr(loop, "time", lambda: real() + passed_s)
-    return let_pass
 
 
 @pytest.fixture(scope="session")

@@ -102,12 +102,12 @@ async def test_a_job_that_waits_is_never_begun_when_its_caller_is_cancelled(thre
 
 
 async def test_a_job_past_its_deadline_fails_and_is_told_to_stop(
-    thread: ModelThread, let_pass: Callable[[float], None]
+    thread: ModelThread, pass_time: Callable[[float], None]
 ) -> None:
     job = Endless()
     task = asyncio.create_task(thread.run(job, deadline_s=20))
     await running(job)
-    let_pass(21)
+    pass_time(21)
     with pytest.raises(EngineFailed, match="model did not end within 20 s"):
         await task
     await ended(job)

@@ -144,13 +144,13 @@ async def test_when_it_hangs_up_without_a_word(failure: Fixture, listen: Fixture
 
 
 async def test_a_server_that_never_answers_is_asked_twice(
-    failure: Fixture, listen: Fixture, let_pass: Callable[[float], None]
+    failure: Fixture, listen: Fixture, pass_time: Callable[[float], None]
 ) -> None:
     asked = []
 
     async def stay_silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         asked.append(await reader.readline())
-        let_pass(download._STALL_S)
+        pass_time(download._STALL_S)
         await reader.read()
 
     said = await failure(f"http://127.0.0.1:{await listen(stay_silent)}/")

@@ -148,11 +148,11 @@ async def test_cuts_without_progress_end_the_pull_and_the_next_goes_on(
 
 
 async def test_a_stalled_server_is_left_and_asked_again(
-    offered: Fixture, shelf: Fixture, let_pass: Callable[[float], None]
+    offered: Fixture, shelf: Fixture, pass_time: Callable[[float], None]
 ) -> None:
     def advance(progress: Progress) -> None:
         if progress.done == len(FILES["config.json"]) + 5000:
-            let_pass(download._STALL_S)
+            pass_time(download._STALL_S)
 
     shelf.faults["1/net/model.onnx"] = [shelf.stall_after(5000)]
     assert (await offered.pull("ears", "anna", advance)).version == "1"
@@ -160,7 +160,7 @@ async def test_a_stalled_server_is_left_and_asked_again(
 
 
 async def test_a_slow_server_is_borne_with_while_it_sends(
-    offered: Fixture, shelf: Fixture, let_pass: Callable[[float], None]
+    offered: Fixture, shelf: Fixture, pass_time: Callable[[float], None]
 ) -> None:
     here = 0
 
@@ -171,7 +171,7 @@ async def test_a_slow_server_is_borne_with_while_it_sends(
     async def pause(sent: int) -> None:
         while here < sent:
             await asyncio.sleep(0)
-        let_pass(download._STALL_S / 2)
+        pass_time(download._STALL_S / 2)
 
     shelf.faults["1/net/model.onnx"] = [shelf.slowly(7, pause)]
     await offered.pull("ears", "anna", advance)
