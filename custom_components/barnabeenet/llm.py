@@ -220,8 +220,7 @@ def async_get_tools(hass: HomeAssistant, llm_context: LLMContext, api_id: str) -
 
 def _memories(hass: HomeAssistant) -> Memories | None:
     """The memories of the home; all its entries have the same."""
-    brains = (entry.runtime_data.brain for entry in hass.config_entries.async_loaded_entries(DOMAIN))
-    return next((brain.memories for brain in brains if brain.memories is not None), None)
+    return next((entry.runtime_data.brain.memories for entry in hass.config_entries.async_loaded_entries(DOMAIN)), None)
 
 
 def _available(hass: HomeAssistant) -> Memories:
