@@ -67,9 +67,10 @@ class Cancelled:
 
 @dataclass(frozen=True)
 class AskAgain:
-    """It was not understood; to be said, and to be listened for, once more."""
+    """It was not understood; to be said, and to be listened for, once more. `is_private` as in Question."""
 
     text: str
+    is_private: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Question:
 
     `sensitive`: only the very voice that was asked may answer, and only with a plain yes. `awaited` is what is done after
     the answer. Where that needs a code or a phone, a voice that is not known may answer, too: they tell who it is.
+    `is_private`: the options name what is for no voice that may be another's.
     """
 
     kind: Kind
@@ -97,6 +99,7 @@ class Question:
     understand: Understand | None = None
     agreed: Any = True
     awaited: Awaited | None = None
+    is_private: bool = False
 
     @property
     def is_for_one(self) -> bool:
@@ -269,7 +272,7 @@ class FollowUps:
             return Cancelled(AGAIN[base_of(question.language)]["dropped"])
         waiting.asked_again = True
         waiting.until_s = self._clock() + self._expire_s
-        return AskAgain(question.again())
+        return AskAgain(question.again(), question.is_private)
 
     def _key(self, device_id: str, speaker: str | None, conversation_id: str | None) -> tuple[str, str | None] | None:
         """Whose question it may be; a voice that is not known (None) may be that of somebody known.

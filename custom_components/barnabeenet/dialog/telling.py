@@ -105,9 +105,12 @@ class Telling:
             return _answer(Say.AWAY, teller, wish.form.value, error=str(error))
 
     async def forget(self, choice: Forget, teller: Teller) -> Answer[Any]:
-        """Does what was agreed to; only its owner may have said so."""
+        """Does what was agreed to; only its owner may have said so, and is asked again when it might not be them."""
         if teller.speaker != choice.owner:
             return _answer(Say.NOT_YOURS if teller.speaker else Say.GUEST, teller, "forget")
+        if not teller.is_sure:
+            question = Question(Kind.CONFIRM, teller.language, sensitive=True, agreed=choice)
+            return replace(_answer(Say.UNSURE, teller, "forget"), question=question)
         try:
             if choice.everything:
                 await self._within(WRITE_LIMIT_S, lambda: self._memories.forget_all_of(choice.owner))
@@ -303,7 +306,7 @@ def _question(memories: Sequence[Kept], speaker: str, teller: Teller) -> Answer[
         text = say(Say.ASK_FORGET, language, text=_named(memories[0], teller))
     else:
         options = tuple(Option((_named(each, teller),), Forget(speaker, each.id)) for each in memories)
-        question = Question(Kind.CHOICE, language, options=options, sensitive=True)
+        question = Question(Kind.CHOICE, language, options=options, sensitive=True, is_private=True)
         names = [option.names[0] for option in options]
         listed = f" {say(Say.OR, language)} ".join((", ".join(names[:-1]), names[-1]))
         text = say(Say.ASK_WHICH, language, options=listed)

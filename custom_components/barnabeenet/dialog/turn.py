@@ -31,6 +31,7 @@ from .second_factor import HIDDEN, Awaited, Permission
 from .sentences import Phrase, say
 from .telling import TIER, Forget, Teller
 from .telling_grammar import Form, Wish, wish_of
+from .telling_phrases import Say, say as tell
 from .validate import ReplyCheck
 from .verbs import is_yes, may_command
 
@@ -161,14 +162,16 @@ class _Turn(Generic[ResponseT]):
         match outcome:
             case NotAnAnswer():
                 reply = self._unheard_yes()
-            case AskAgain(text):
-                reply = Reply(Answer(text, tier="instant"), asks=True)
+            case AskAgain(text, is_private):
+                if is_private and not said.is_sure:
+                    text = tell(Say.UNSURE, said.language)
+                reply = Reply(Answer(text, tier=TIER if is_private else "instant"), asks=True)
             case Cancelled(_, str(rest)):
                 reply = await self._locally(rest)
             case Cancelled(text):
                 reply = Reply(Answer(text or say(Phrase.LEFT_ALONE, said.language), tier="instant"))
             case Answered(Forget() as what) if mind.telling is not None:
-                reply = Reply(await mind.telling.forget(what, self._teller()))
+                reply = self._asking(await mind.telling.forget(what, self._teller()))
             case Answered(choice, None):
                 # To an open question: the sentence stands for itself, in the context of the talk.
                 is_sentence = isinstance(choice, str) and choice != said.text
@@ -200,6 +203,9 @@ class _Turn(Generic[ResponseT]):
         """What was agreed to: a model's call, or a sentence of the home's own."""
         if isinstance(awaited.what, str):
             return await self._locally(awaited.what, is_agreed=True)
+        if is_of_memories(awaited.what.name) and not self.said.is_sure:
+            self._ask(Question(Kind.CONFIRM, self.said.language, sensitive=True, awaited=awaited))
+            return Reply(Answer(tell(Say.UNSURE, self.said.language), tier=TIER), asks=True)
         with self.context.stage("tool"):
             result = await (await self.here.tools()).call(awaited.what)
         failed = isinstance(result, dict) and "error" in result
@@ -214,6 +220,10 @@ class _Turn(Generic[ResponseT]):
         )
         if answer is None:
             return None
+        return self._asking(answer)
+
+    def _asking(self, answer: Answer[ResponseT]) -> Reply[ResponseT]:
+        """An answer with its question, if it is one."""
         if answer.question is not None and self.session is not None:
             self._ask(answer.question)
         return Reply(answer, asks=answer.question is not None)

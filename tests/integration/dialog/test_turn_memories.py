@@ -384,6 +384,42 @@ async def test_a_model_that_asks_whether_to_forget_has_named_what_is_private(fam
     assert "4711" not in await asked_again(family, is_sure=False)
 
 
+async def test_what_may_be_forgotten_is_named_again_to_a_sure_voice_alone(family: Family) -> None:
+    for code in ("lock code is 4711", "alarm code is 1508"):
+        await family.talk(f"remember that my bike {code}")
+    assert "1508" in await family.talk("forget my bike code")
+    assert await family.talk("hm what", is_sure=False) == say(Say.UNSURE, "en")
+    await family.talk("never mind")
+    assert "1508" not in await asked_again(family, is_sure=False)
+
+    assert "1508" in await family.talk("forget my bike code")
+    assert "1508" in await family.talk("hm what")
+    await family.talk("never mind")
+    assert "1508" not in await asked_again(family, is_sure=False)
+
+
+@pytest.mark.parametrize("what", ["my bike code", "everything that I told you"])
+async def test_a_yes_that_may_be_anothers_forgets_nothing(family: Family, what: str) -> None:
+    await family.talk("remember that my bike code is 4711")
+    await family.talk(f"forget {what}")
+    reply = await family.hear("yes", is_sure=False)
+    assert (reply.answer.speech, reply.asks) == (say(Say.UNSURE, "en"), True)
+    assert family.memories.texts("anna") == ["my bike code is 4711"]
+    await family.talk("yes")
+    assert family.memories.texts("anna") == []
+
+
+async def test_a_yes_that_may_be_anothers_lets_no_model_forget_anything(family: Family) -> None:
+    family.home.tools_of_home = [FORGET_TOOL]
+    family.model.answers = [wants(FORGET_TOOL.name, "my bike code is 4711")]
+    await family.talk("delete that bike thing")
+    reply = await family.hear("yes", is_sure=False)
+    assert (reply.answer.speech, reply.asks) == (say(Say.UNSURE, "en"), True)
+    assert family.home.called == []
+    assert await family.talk("yes") == "Done."
+    assert len(family.home.called) == 1
+
+
 async def test_other_talk_goes_on_with_a_voice_that_may_be_anothers(family: Family) -> None:
     family.model.answers = [TextDelta("Sunny.")]
     await family.talk("tell me about the weather")

@@ -76,6 +76,22 @@ async def test_a_file_that_came_forward_is_like_a_new_one(tmp_path: Path, versio
     assert schemas[0] == schemas[1]
 
 
+async def test_what_is_said_while_it_comes_forward_is_private(tmp_path: Path) -> None:
+    path = tmp_path / "barnabeenet.db"
+    of_schema(path, 4, tmp_path / "steps")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        talks = [("over", "anna", 2.0, "asked"), ("on", "anna", None, None), ("a guest's", None, None, None)]
+        for name, speaker, ended_at, reason in talks:
+            row = (name, speaker, name, ended_at, reason)
+            connection.execute("INSERT INTO sessions VALUES (?, 'kitchen', ?, 'command', ?, NULL, 1, 1, ?, ?)", row)
+            turn = "INSERT INTO turns (session_id, thread, at, said, replied) VALUES (?, ?, 1, 'hello', 'hi')"
+            connection.execute(turn, (name, name))
+    database = await Database.open(path)
+    found = await database.read("SELECT session_id FROM turns WHERE is_private AND said = 'hello'")
+    await database.close()
+    assert [row[0] for row in found] == ["on"]
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_copy_of_an_earlier_schema_is_restored_and_comes_forward(tmp_path: Path, version: int) -> None:
     """The update came after the last copy and before the damage."""
