@@ -92,8 +92,8 @@ class Connection:
         """
         reader, writer = await _dial(address)
         try:
-            certificate = await _encrypt(address, writer) if address.tls else ""
             async with asyncio.timeout(HELLO_S):
+                certificate = await _encrypt(address, writer) if address.tls else ""
                 welcome = await shake_hands(
                     reader, writer, token, home=home, software=software, certificate=certificate
                 )
@@ -268,7 +268,7 @@ def _retrieve(reading: asyncio.Task[Event | None]) -> None:
 
 
 def _broke_off(address: Address, error: Exception) -> CannotConnect:
-    text = f"{address} broke the connection during the hello: {error}"
+    text = f"{address} broke the connection during the hello: {str(error) or 'it hung up'}"
     if address.tls:
         return CannotConnect(text)
     # That is all that one who speaks TLS can say to one who does not.
@@ -278,8 +278,8 @@ def _broke_off(address: Address, error: Exception) -> CannotConnect:
 async def _encrypt(address: Address, writer: asyncio.StreamWriter) -> str:
     """The fingerprint of the certificate by which it is encrypted from now on."""
     try:
-        return await encrypt(writer, HELLO_S)
-    except (ssl.SSLError, ConnectionAbortedError) as error:
+        return await encrypt(writer)
+    except ssl.SSLError as error:
         raise TlsMismatch(
             f"{address} does not speak TLS ({error}): turn encryption off for it here, or set `tls = true` there"
         ) from error

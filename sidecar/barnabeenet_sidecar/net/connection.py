@@ -20,6 +20,7 @@ _LINGER_S: Final = 1.0
 _LINGER_READS: Final = 64
 _LINGER_READ_BYTES: Final = 65_536
 _READ_BYTES: Final = 16_384
+_FLUSHED_S: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Connection:
         self._frames = FrameReader(
             reader, idle_s=deadlines.idle_s, header_s=deadlines.header_s, body_s=deadlines.body_s
         )
+        # What is below TLS, if there is any.
+        self._socket = writer.transport
         self._broken = False
         # A handshake failed: asyncio closes the socket and never tells the stream.
         self._is_lost = False
@@ -100,8 +103,16 @@ class Connection:
 
     async def flush(self) -> None:
         """Waits until all that was sent is on its way, whether the peer reads it now or later; OSError if it is gone."""
-        self.writer.transport.set_write_buffer_limits(high=0)
-        await self.writer.drain()
+        if self.writer.transport is self._socket:
+            self._socket.set_write_buffer_limits(high=0)
+            await self.writer.drain()
+            return
+        # Asyncio tells nobody when what is below TLS has been sent.
+        layers = (self.writer.transport, self._socket)
+        while not self._socket.is_closing() and any(layer.get_write_buffer_size() for layer in layers):  # noqa: ASYNC110
+            await asyncio.sleep(_FLUSHED_S)
+        if self._socket.is_closing():
+            raise ConnectionResetError("the peer is gone")
 
     async def error(self, code: str, text: str) -> None:
         """Sends an `error` event; raises as `write`."""
@@ -118,7 +129,8 @@ class Connection:
     def abort(self) -> None:
         """Closes at once."""
         self._frames.close()
-        self.writer.transport.abort()
+        # TLS no longer knows its socket once it has said goodbye.
+        self._socket.abort()
 
     async def wait_closed(self) -> None:
         """Waits until the socket is closed."""
@@ -126,7 +138,10 @@ class Connection:
             return
         with suppress(OSError):
             # All who wait share one future, and one of them that is cancelled would cancel it for the others.
-            await asyncio.shield(asyncio.ensure_future(self.writer.wait_closed()))
+            closing = asyncio.ensure_future(self.writer.wait_closed())
+            # How it ended is of no interest when nobody waits any more.
+            closing.add_done_callback(lambda done: done.cancelled() or done.exception())
+            await asyncio.shield(closing)
 
     async def _close_gently(self) -> None:
         # TLS knows no half-open connection: there closing itself waits for the peer's goodbye.

@@ -44,12 +44,14 @@ def load_or_create(path: Path) -> Tls:
             _LOGGER.warning("others may read the private key in %s: chmod 600 it", path)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(path)
+        # With a pass phrase of its own OpenSSL would ask for one, on a terminal that nobody may look at.
+        context.load_cert_chain(path, password="")
         # The peer is sent the first certificate of the file.
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         raise ConfigError(
-            f"the key and certificate in {path} cannot be used ({error}): remove the file and new ones are made"
+            f"the key and certificate in {path} cannot be used ({error}): put a key without a pass phrase and its "
+            "certificate there, or remove the file and new ones are made"
         ) from error
     return Tls(context, hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest())
 

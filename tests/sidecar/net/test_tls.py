@@ -11,7 +11,14 @@ import ssl
 from types import SimpleNamespace
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 import pytest
+from wyoming.audio import AudioChunk
 
 from barnabeenet_sidecar.errors import ConfigError
 from barnabeenet_sidecar.net import server as server_module
@@ -72,7 +79,7 @@ def test_it_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
 def test_one_that_is_broken_is_refused_with_what_to_do(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tls.pem"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=r"tls\.pem cannot be used .*: remove the file"):
+    with pytest.raises(ConfigError, match=r"tls\.pem cannot be used .* or remove the file"):
         load_or_create(path)
     assert path.read_bytes() == content
 
@@ -84,6 +91,17 @@ def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mixed").write_text(one[0] + two[1] + two[2])
     with pytest.raises(ConfigError, match="cannot be used"):
         load_or_create(tmp_path / "mixed")
+
+
+def test_a_key_with_a_pass_phrase_is_refused_and_nobody_is_asked_for_it(tmp_path: Path) -> None:
+    load_or_create(tmp_path / "tls.pem")
+    content = (tmp_path / "tls.pem").read_bytes()
+    locked = load_pem_private_key(content, None).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+    )
+    (tmp_path / "tls.pem").write_bytes(locked + content[content.index(b"-----BEGIN CERTIFICATE") :])
+    with pytest.raises(ConfigError, match="without a pass phrase"):
+        load_or_create(tmp_path / "tls.pem")
 
 
 def test_a_key_that_others_may_read_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -170,6 +188,77 @@ async def test_an_error_arrives_although_more_was_sent(
         await peer.send("audio-chunk", SOUND, bytes(10_000))
     assert (await peer.read()).data["code"] == "busy"
     assert await peer.is_closed()
+
+
+async def test_what_was_sent_can_be_waited_for_and_is_when_the_peer_reads(
+    serve: Serve, dial: Dial, authenticator: Make, tls: Tls, token: str
+) -> None:
+    flushed = asyncio.Event()
+
+    async def flush(connection: Connection) -> None:
+        async with asyncio.timeout(20):
+            await connection.flush()
+        for _ in range(8):
+            connection.post(AudioChunk(16_000, 2, 1, bytes(1_000_000)).event())
+        await connection.flush()
+        flushed.set()
+        await connection.read()
+
+    server = await serve(flush, authenticator=authenticator(certificate=tls.fingerprint), tls=tls.context)
+    peer = await dial(server)
+    await prove(peer, token, await encrypt(peer))
+    for _ in range(8):
+        assert not flushed.is_set()
+        await peer.read()
+    async with asyncio.timeout(20):
+        await flushed.wait()
+
+
+async def test_a_peer_that_is_gone_is_not_waited_for(
+    serve: Serve, dial: Dial, authenticator: Make, tls: Tls, token: str
+) -> None:
+    ended = asyncio.get_running_loop().create_future()
+
+    async def flush(connection: Connection) -> None:
+        for _ in range(8):
+            connection.post(AudioChunk(16_000, 2, 1, bytes(1_000_000)).event())
+        try:
+            await connection.flush()
+        except OSError as error:
+            ended.set_result(error)
+            raise
+
+    server = await serve(flush, authenticator=authenticator(certificate=tls.fingerprint), tls=tls.context)
+    peer = await dial(server)
+    await prove(peer, token, await encrypt(peer))
+    await peer.close()
+    async with asyncio.timeout(20):
+        assert isinstance(await ended, OSError)
+
+
+async def test_who_says_goodbye_and_reads_no_more_holds_nothing_up(
+    serve: Serve, dial: Dial, authenticator: Make, tls: Tls, token: str
+) -> None:
+    talking = asyncio.get_running_loop().create_future()
+
+    async def talk_on(connection: Connection) -> None:
+        # More than the kernel takes for a peer that does not read.
+        for _ in range(16):
+            connection.post(AudioChunk(16_000, 2, 1, bytes(1_000_000)).event())
+        talking.set_result(connection.writer.get_extra_info("socket"))
+        await connection.read()
+
+    server = await serve(talk_on, authenticator=authenticator(certificate=tls.fingerprint), tls=tls.context)
+    peer = await dial(server)
+    below = peer.writer.transport
+    await prove(peer, token, await encrypt(peer))
+    below.pause_reading()
+    socket = await talking
+    peer.writer.close()
+    async with asyncio.timeout(20):
+        while socket.fileno() != -1:
+            await asyncio.sleep(0.01)
+        await server.close()
 
 
 async def test_nothing_of_what_is_said_can_be_read_on_the_way(server: Server, dial: Dial, token: str) -> None:
