@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 import logging
 from typing import Final
 
@@ -92,7 +92,7 @@ class Assist:
             template=found.intent_sentence.text or "",
             targets=tuple(target for target in targets if target.casefold() in said),
             open_ended=any(entity.is_wildcard for entity in found.entities_list),
-            slots={name: str(entity.value) for name, entity in found.entities.items()},
+            slots=_slots_of(found),
             kind=_kind_of(found),
         )
 
@@ -201,31 +201,29 @@ class Utterance:
         return None if answer is None else self._noted(replace(answer, tier="near_miss"))
 
     async def _do(self, text: str) -> Answer[intent.IntentResponse] | None:
-        """Carries out a sentence that is understood strictly."""
-        if (held := await self._held(text)) is not None:
-            return held
-        spoken = replace(self._spoken, text=text)
+        """Carries out a sentence that is understood strictly, unless something stands before it."""
+        hass, spoken, gate = self._assist.hass, replace(self._spoken, text=text), _Gate(text, self._hold)
         try:
-            response = await conversation.async_handle_intents(self._assist.hass, spoken, self._chat_log)
+            response = await conversation.async_handle_intents(hass, spoken, self._chat_log, intent_filter=gate.stops)
+            if gate.held is None and gate.later is not None:
+                gate.held = await self._held_later(gate.later, gate)
+                if gate.held is None:
+                    response = await conversation.async_handle_intents(hass, spoken, self._chat_log)
         except intent.IntentError as error:
             # "Turn up the volume" is a sentence of Home Assistant's also in a home that has nothing with a volume.
             _LOGGER.debug("Nothing here handles %r: %s", text, error)
             return None
+        if gate.held is not None:
+            return gate.held
         return None if response is None else replace(_answer(response, "strict"), commands=(text,))
 
-    async def _held(self, text: str) -> Answer[intent.IntentResponse] | None:
-        """What stands before a sentence is carried out, or before the one that it puts off."""
-        if self._hold is None:
-            return None
-        later: str | None = text
-        # "In five minutes, unlock the door" is as grave as doing it now.
+    async def _held_later(self, later: str | None, gate: _Gate) -> Answer[intent.IntentResponse] | None:
+        """What stands before the sentence that a sentence puts off, and the one that that puts off."""
         for _ in range(_PUT_OFF_MAX):
             found = await self._understand(later) if later else None
             if found is None:
                 break
-            domain, device_class = found.kind
-            kind = {"domain": domain, "device_class": device_class}
-            if (held := self._hold(text, found.intent, {**kind, **found.slots})) is not None:
+            if (held := gate.asked(found.intent, found.kind, found.slots)) is not None:
                 return held
             later = found.slots.get("conversation_command")
         return None
@@ -257,6 +255,42 @@ class Utterance:
             return speech != loaded.error_responses.get(ErrorKey.HANDLE_ERROR.value)
         generic = loaded.error_responses.get(ErrorKey.NO_INTENT.value)
         return generic is not None and speech.startswith(generic)
+
+
+@dataclass
+class _Gate:
+    """Looks at what a sentence was understood as before it is carried out; so it is understood only once.
+
+    `held` is what stands before it, `later` the sentence that it puts off: "in five minutes, unlock the door" is as
+    grave as doing it now.
+    """
+
+    text: str
+    hold: Hold | None
+    held: Answer[intent.IntentResponse] | None = None
+    later: str | None = None
+
+    def stops(self, found: RecognizeResult) -> bool:
+        """Whether it must not be carried out, or not yet."""
+        if self.hold is None:
+            return False
+        slots = _slots_of(found)
+        self.held, self.later = self.asked(found.intent.name, _kind_of(found), slots), slots.get("conversation_command")
+        return self.held is not None or self.later is not None
+
+    def asked(
+        self, name: str, kind: tuple[str | None, str | None], slots: Mapping[str, str]
+    ) -> Answer[intent.IntentResponse] | None:
+        """What stands before an intent."""
+        domain, device_class = kind
+        hold = self.hold
+        return (
+            None if hold is None else hold(self.text, name, {"domain": domain, "device_class": device_class, **slots})
+        )
+
+
+def _slots_of(found: RecognizeResult) -> dict[str, str]:
+    return {name: str(entity.value) for name, entity in found.entities.items()}
 
 
 def _kind_of(found: RecognizeResult) -> tuple[str | None, str | None]:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from enum import Enum
+from functools import cache
 import time
 from typing import Final, Protocol
 
@@ -264,12 +265,17 @@ class Lessons:
 def asks_for_lesson(text: str, language: str | None) -> tuple[str, ...] | None:
     """The words of the name in a sentence that asks for a lesson, empty without one; None when it does not ask."""
     words = tuple(word for word in plain(text) if word not in _POLITE)
-    phrases = sorted(map(plain, words_of(language).ask.split("|")), key=len, reverse=True)
-    for phrase in phrases:
+    for phrase in _phrases(words_of(language).ask):
         for at in range(len(words) - len(phrase) + 1):
             if words[at : at + len(phrase)] == phrase:
                 return _rest(words[:at], words[at + len(phrase) :], language)
     return None
+
+
+@cache
+def _phrases(listed: str) -> tuple[tuple[str, ...], ...]:
+    """The words of each phrase in "one|another one", the longest first."""
+    return tuple(sorted(map(plain, listed.split("|")), key=len, reverse=True))
 
 
 def _rest(before: tuple[str, ...], after: tuple[str, ...], language: str | None) -> tuple[str, ...] | None:
@@ -290,9 +296,8 @@ def _rest(before: tuple[str, ...], after: tuple[str, ...], language: str | None)
 def _without(words: tuple[str, ...], language: str | None) -> tuple[str, ...]:
     """What is left of an answer that says who one is: the name, after "I am" if that is there."""
     said = words_of(language)
-    introductions = sorted(map(plain, said.name.split("|")), key=len, reverse=True)
     fillers = set(said.fillers.split())
-    for phrase in introductions:
+    for phrase in _phrases(said.name):
         for at in range(len(words) - len(phrase)):
             if words[at : at + len(phrase)] == phrase:
                 name = words[at + len(phrase) :]

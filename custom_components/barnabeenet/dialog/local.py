@@ -67,7 +67,7 @@ async def answer_locally(
     agent: LocalAgent[ResponseT],
     context: VoiceContext,
     *,
-    is_worth_a_rescue: bool = True,
+    is_worth_a_rescue: Callable[[], bool] = lambda: True,
     memory: Attempt[ResponseT] | None = None,
 ) -> Answer[ResponseT] | None:
     """Strictly first, so that a sentence that is understood is never second-guessed; None when nothing helps.
@@ -78,10 +78,10 @@ async def answer_locally(
     tries: list[tuple[str, Attempt[ResponseT]]] = [("strict", agent.strict)]
     if memory is not None:
         tries.append(("memory", memory))
-    tries += [("several", agent.several), ("near_miss", agent.near_miss)]
-    if is_worth_a_rescue:
-        tries.append(("rescue", agent.rescue))
+    tries += [("several", agent.several), ("near_miss", agent.near_miss), ("rescue", agent.rescue)]
     for name, attempt in tries:
+        if name == "rescue" and not is_worth_a_rescue():
+            break
         with context.stage(name):
             answer = await attempt()
         if answer is not None:

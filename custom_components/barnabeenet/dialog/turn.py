@@ -20,7 +20,7 @@ from .context import Heard, gather
 from .enrolment import Heard as LessonHeard
 from .follow_up import Answered, AskAgain, Cancelled, Kind, NotAnAnswer, Outcome, Question
 from .interaction import Interaction, Tools
-from .local import HELD, Answer, Attempt, Hold, LocalAgent, Memory, answer_locally
+from .local import HELD, Answer, Hold, LocalAgent, Memory, answer_locally
 from .mind import LanguageModels, Mind
 from .policy import Spoken
 from .prompt import build
@@ -216,7 +216,10 @@ class _Turn(Generic[ResponseT]):
         memory = self.mind.commands.of(self.session.id if self.session else self.said.device_id)
         agent = self.here.agent(text, memory, None if is_agreed else self._hold)
         answer = await answer_locally(
-            agent, self.context, is_worth_a_rescue=self._is_worth_a_rescue(text), memory=self._asks_memory(text)
+            agent,
+            self.context,
+            is_worth_a_rescue=lambda: self._is_worth_a_rescue(text),
+            memory=None if self.mind.telling is None else lambda: self._ask_memory(text),
         )
         if answer is None:
             return None
@@ -249,12 +252,10 @@ class _Turn(Generic[ResponseT]):
         name = session.id if session else ""
         return Spoken(said.text, said.language, said.speaker, name, said.area, earlier, said.is_sure)
 
-    def _asks_memory(self, text: str) -> Attempt[ResponseT] | None:
-        """What answers a sentence about memories; None for every other one."""
+    async def _ask_memory(self, text: str) -> Answer[ResponseT] | None:
+        """The answer to a sentence about memories; None to every other one."""
         telling, wish = self.mind.telling, wish_of(text, self.said.language)
-        if telling is None or wish is None:
-            return None
-        return lambda: telling.answer(wish, self._teller())
+        return None if telling is None or wish is None else await telling.answer(wish, self._teller())
 
     def _teller(self) -> Teller:
         said = self.said
