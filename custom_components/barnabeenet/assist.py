@@ -206,7 +206,7 @@ class Utterance:
         try:
             response = await conversation.async_handle_intents(hass, spoken, self._chat_log, intent_filter=gate.stops)
             if gate.held is None and gate.later is not None:
-                gate.held = await self._held_later(gate.later, gate)
+                gate.held = await self._held_later(gate)
                 if gate.held is None:
                     response = await conversation.async_handle_intents(hass, spoken, self._chat_log)
         except intent.IntentError as error:
@@ -217,8 +217,9 @@ class Utterance:
             return gate.held
         return None if response is None else replace(_answer(response, "strict"), commands=(text,))
 
-    async def _held_later(self, later: str | None, gate: _Gate) -> Answer[intent.IntentResponse] | None:
+    async def _held_later(self, gate: _Gate) -> Answer[intent.IntentResponse] | None:
         """What stands before the sentence that a sentence puts off, and the one that that puts off."""
+        later = gate.later
         for _ in range(_PUT_OFF_MAX):
             found = await self._understand(later) if later else None
             if found is None:

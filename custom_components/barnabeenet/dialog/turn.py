@@ -91,7 +91,7 @@ class _Turn(Generic[ResponseT]):
         reply = await self._lesson() or await self._follow_up()
         if reply is None:
             reply = await self._locally(self.said.text)
-            if reply is None or (reply.answer.error is not None and reply.answer.tier not in {HELD, "memory"}):
+            if reply is None or (reply.answer.error is not None and reply.answer.tier not in {HELD, TIER}):
                 reply = await self._ask_models(instead_of=reply)
         if reply.words is None:
             self.is_private = reply.answer.tier == TIER

@@ -27,7 +27,7 @@ from .messages import (
     Proof,
     Welcome,
 )
-from .secret_file import write_secret
+from .secret_file import ensure_secret
 from .wire import HELLO_BODY_MAX_BYTES, HELLO_S, WireError, read_event, write_event
 
 _LOGGER = logging.getLogger(__name__)
@@ -60,10 +60,7 @@ def load_or_create_token(path: Path | str) -> str:
     """Reads the pairing token, or makes one in a file that only its owner may read; raises ConfigError."""
     path = Path(path)
     try:
-        if not path.exists():
-            write_secret(path, secrets.token_urlsafe(32) + "\n")
-        elif path.stat().st_mode & 0o077:
-            _LOGGER.warning("others may read the token in %s: chmod 600 it", path)
+        ensure_secret(path, lambda: secrets.token_urlsafe(32) + "\n", "token")
     except OSError as error:
         raise ConfigError(f"the token file {path} cannot be used: {error}") from error
     return read_token(path, "remove it and a new one is made")

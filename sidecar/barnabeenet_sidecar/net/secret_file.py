@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import logging
 import os
 from pathlib import Path
 import tempfile
 
+_LOGGER = logging.getLogger(__name__)
 
-def write_secret(path: Path, text: str) -> None:
+
+def ensure_secret(path: Path, make: Callable[[], str], what: str) -> None:
+    """Writes what `make` gives where there is no file yet, and warns of one that others may read; raises OSError."""
+    if not path.exists():
+        _write(path, make())
+    elif path.stat().st_mode & 0o077:
+        _LOGGER.warning("others may read the %s in %s: chmod 600 it", what, path)
+
+
+def _write(path: Path, text: str) -> None:
     """Writes a file of mode 0600 that is there whole or not at all, and its folder; raises OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # mkstemp makes files of mode 0600.

@@ -43,10 +43,11 @@ class Server:
     """Owns the listening socket, the connections and one task for each of them.
 
     `handle` is called once for every connection that has proved the token, or for every one on the plain listener
-    (`authenticator=None`); when it returns, the connection is closed. With `tls` peers have to speak it. Proved connections and strangers are counted
-    apart. A proved peer over `connections` or `per_peer` is told `busy`, every newcomer after `drain` is told
-    `draining`. When there are `without_hello` strangers, the next one takes the place of the oldest stranger of the
-    address that has the most of them: idlers cannot lock a family out, and one address that floods displaces itself.
+    (`authenticator=None`); when it returns, the connection is closed. With `tls` peers have to speak it. Proved
+    connections and strangers are counted apart. A proved peer over `connections` or `per_peer` is told `busy`, every
+    newcomer after `drain` is told `draining`. When there are `without_hello` strangers, the next one takes the place of
+    the oldest stranger of the address that has the most of them: idlers cannot lock a family out, and one address that
+    floods displaces itself.
     """
 
     def __init__(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 import hashlib
-import logging
 from pathlib import Path
 import ssl
 from typing import Final
@@ -17,9 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from ..errors import ConfigError
-from .secret_file import write_secret
-
-_LOGGER = logging.getLogger(__name__)
+from .secret_file import ensure_secret
 
 _NAME: Final = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "barnabeenet-sidecar")])
 # Nobody looks at the dates, and a small computer may start without a clock: they bound nothing.
@@ -38,10 +35,7 @@ class Tls:
 def load_or_create(path: Path) -> Tls:
     """Reads a private key and its certificate from a PEM file, or makes both; raises ConfigError."""
     try:
-        if not path.exists():
-            write_secret(path, _made())
-        elif path.stat().st_mode & 0o077:
-            _LOGGER.warning("others may read the private key in %s: chmod 600 it", path)
+        ensure_secret(path, _made, "private key")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         # With a pass phrase of its own OpenSSL would ask for one, on a terminal that nobody may look at.
