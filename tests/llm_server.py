@@ -11,7 +11,11 @@ from typing import Any, Final, Literal
 
 from aiohttp import web
 
+from custom_components.barnabeenet.providers.settings import Limits
+
 MODEL: Final = "gpt-4o-mini"
+# For answers that come: no stall of a busy machine is taken for a vendor's silence.
+PATIENT: Final = Limits(first_token_s=30, silence_s=30, trailer_s=30, check_s=30)
 
 
 @dataclass

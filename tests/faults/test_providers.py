@@ -28,14 +28,12 @@ from custom_components.barnabeenet.providers.chain import AllProvidersFailed, Ch
 from custom_components.barnabeenet.providers.factory import open_provider
 from custom_components.barnabeenet.providers.http import open_http
 from custom_components.barnabeenet.providers.settings import Limits, Settings
-from tests.llm_server import Answer, LlmServer, called, chunk, llm_server, refused, said, tool_chunks
+from tests.llm_server import PATIENT, Answer, LlmServer, called, chunk, llm_server, refused, said, tool_chunks
 
 pytestmark = pytest.mark.faults
 
 KEY = "sk-test-0123456789abcdef0123456789abcdef"
 TURN_S = 20.0
-# No stall of a busy machine is taken for a model's silence.
-PATIENT = Limits(first_token_s=30, silence_s=30, trailer_s=30)
 HASTY = Limits(first_token_s=0.4, silence_s=0.4)
 CALLER = Caller("t1", "interaction")
 PROMPT = Prompt(

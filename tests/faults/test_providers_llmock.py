@@ -15,11 +15,10 @@ from custom_components.barnabeenet.providers.chain import AllProvidersFailed, Ch
 from custom_components.barnabeenet.providers.factory import open_provider
 from custom_components.barnabeenet.providers.http import open_http
 from custom_components.barnabeenet.providers.settings import Kind, Limits, Settings
+from tests.llm_server import PATIENT
 
 pytestmark = pytest.mark.faults
 
-# No stall of a busy machine is taken for a model's silence.
-PATIENT = Limits(first_token_s=30, silence_s=30, trailer_s=30)
 HASTY = Limits(first_token_s=1.0, silence_s=0.4)
 CALLER = Caller("t1", "interaction")
 LIGHT = Tool("light_on", "Turns a light on", {"type": "object", "properties": {"name": {"type": "string"}}})

@@ -13,11 +13,9 @@ from custom_components.barnabeenet.providers.base import Message, Prompt, Provid
 from custom_components.barnabeenet.providers.factory import open_provider
 from custom_components.barnabeenet.providers.http import open_http
 from custom_components.barnabeenet.providers.settings import Limits, Settings
-from tests.llm_server import MODEL, LlmServer, llm_server
+from tests.llm_server import MODEL, PATIENT, LlmServer, llm_server
 
 KEY = "sk-test-0123456789abcdef0123456789abcdef"
-# For answers that come: no stall of a busy machine is taken for a vendor's silence.
-PATIENT = Limits(first_token_s=30, silence_s=30, trailer_s=30, check_s=30)
 LIGHT = Tool("light_on", "Turns a light on", {"type": "object", "properties": {"name": {"type": "string"}}})
 
 

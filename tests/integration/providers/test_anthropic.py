@@ -29,9 +29,9 @@ from custom_components.barnabeenet.providers.base import (
     Unreachable,
     Usage,
 )
-from tests.llm_server import MODEL, Answer, LlmServer, event, refused
+from tests.llm_server import MODEL, PATIENT, Answer, LlmServer, event, refused
 
-from .conftest import KEY, PATIENT
+from .conftest import KEY
 
 Make = Callable[..., Awaitable[Provider]]
 # For a vendor that falls silent; the first word may take its time.

@@ -33,9 +33,7 @@ from custom_components.barnabeenet.providers.breaker import State
 from custom_components.barnabeenet.providers.chain import AllProvidersFailed, Chain, Resting
 from custom_components.barnabeenet.providers.prices import Price
 from custom_components.barnabeenet.providers.settings import Limits
-from tests.llm_server import Answer, LlmServer, called, chunk, refused, said, tool_chunks
-
-from .conftest import PATIENT
+from tests.llm_server import PATIENT, Answer, LlmServer, called, chunk, refused, said, tool_chunks
 
 Make = Callable[..., Awaitable[Provider]]
 Servers = Callable[[int], Awaitable[list[LlmServer]]]

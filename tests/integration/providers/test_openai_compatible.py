@@ -36,9 +36,9 @@ from custom_components.barnabeenet.providers.base import (
 from custom_components.barnabeenet.providers.factory import open_provider
 from custom_components.barnabeenet.providers.openai_compatible import OpenAICompatible
 from custom_components.barnabeenet.providers.settings import Limits, Settings
-from tests.llm_server import MODEL, USAGE, Answer, LlmServer, called, chunk, event, refused, said, tool_chunks
+from tests.llm_server import MODEL, PATIENT, USAGE, Answer, LlmServer, called, chunk, event, refused, said, tool_chunks
 
-from .conftest import KEY, PATIENT
+from .conftest import KEY
 
 Make = Callable[..., Awaitable[Provider]]
 # For a vendor that falls silent, and for one that does not begin. The HTTP library waits for the longer of the two, so

@@ -57,10 +57,10 @@ class Peer:
         hello = Hello(1, nonce, "our home", "a test").event()
         return nonce, Challenge.from_event(await self.ask(hello.type, hello.data)).nonce
 
-    async def hello(self, token: str = TOKEN) -> Event:
-        """The whole hello; returns the welcome or the error."""
+    async def hello(self, token: str = TOKEN, certificate: str = "") -> Event:
+        """The whole hello, over the certificate of the connection if it has one; returns the welcome or the error."""
         ours, theirs = await self.start_hello()
-        offer = Proof(proof(token, "integration", ours, theirs)).event()
+        offer = Proof(proof(token, "integration", ours, theirs, certificate=certificate)).event()
         return await self.ask(offer.type, offer.data)
 
     async def is_closed(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 import hashlib
 from pathlib import Path
 import secrets
@@ -40,8 +41,14 @@ def tls(tmp_path: Path) -> Tls:
 
 
 @pytest.fixture
-async def server(serve: Serve, authenticator: Make, tls: Tls) -> Server:
-    return await serve(authenticator=authenticator(certificate=tls.fingerprint), tls=tls.context)
+def encrypting(serve: Serve, authenticator: Make, tls: Tls) -> Serve:
+    """Starts servers that speak TLS."""
+    return partial(serve, authenticator=authenticator(certificate=tls.fingerprint), tls=tls.context)
+
+
+@pytest.fixture
+async def server(encrypting: Serve) -> Server:
+    return await encrypting()
 
 
 async def encrypt(peer: Any) -> str:
@@ -50,17 +57,6 @@ async def encrypt(peer: Any) -> str:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     await peer.writer.start_tls(context)
     return hashlib.sha256(peer.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)).hexdigest()
-
-
-async def prove(peer: Any, token: str, certificate: str) -> Any:
-    """The whole hello over a certificate; the welcome or the error."""
-    ours, theirs = await peer.start_hello()
-    return await peer.ask(*_event(Proof(proof(token, "integration", ours, theirs, certificate=certificate))))
-
-
-def _event(message: Proof) -> tuple[str, dict[str, Any]]:
-    event = message.event()
-    return event.type, event.data
 
 
 # The certificate
@@ -120,7 +116,8 @@ async def test_the_token_is_proved_over_the_certificate(server: Server, dial: Di
     assert certificate == tls.fingerprint
     assert peer.writer.get_extra_info("ssl_object").version() == "TLSv1.3"
     ours, theirs = await peer.start_hello()
-    welcome = await peer.ask(*_event(Proof(proof(token, "integration", ours, theirs, certificate=certificate))))
+    offer = Proof(proof(token, "integration", ours, theirs, certificate=certificate)).event()
+    welcome = await peer.ask(offer.type, offer.data)
     assert welcome.data["proof"] == proof(token, "sidecar", ours, theirs, certificate=certificate)
     payload = secrets.token_bytes(1_000_000)
     assert (await peer.ask("audio-chunk", SOUND, payload)).payload == payload
@@ -128,11 +125,11 @@ async def test_the_token_is_proved_over_the_certificate(server: Server, dial: Di
 
 @pytest.mark.parametrize("certificate", ["", "0" * 64])
 async def test_a_proof_over_another_certificate_is_of_somebody_in_between(
-    server: Server, dial: Dial, token: str, certificate: str
+    server: Server, dial: Dial, certificate: str
 ) -> None:
     peer = await dial(server)
     await encrypt(peer)
-    assert (await prove(peer, token, certificate)).data["code"] == "unauthorized"
+    assert (await peer.hello(certificate=certificate)).data["code"] == "unauthorized"
     assert await peer.is_closed()
 
 
@@ -152,15 +149,11 @@ async def test_who_says_nothing_is_cut_off(server: Server, dial: Dial, monkeypat
     assert await (await dial(server)).is_closed()
 
 
-async def test_strangers_who_say_nothing_make_room_for_others(
-    serve: Serve, dial: Dial, authenticator: Make, tls: Tls, token: str
-) -> None:
-    server = await serve(
-        authenticator=authenticator(certificate=tls.fingerprint), tls=tls.context, caps=Caps(without_hello=3)
-    )
+async def test_strangers_who_say_nothing_make_room_for_others(encrypting: Serve, dial: Dial) -> None:
+    server = await encrypting(caps=Caps(without_hello=3))
     idle = [await dial(server) for _ in range(5)]
     peer = await dial(server, source="127.0.0.2")
-    assert (await prove(peer, token, await encrypt(peer))).type == "barnabeenet-welcome"
+    assert (await peer.hello(certificate=await encrypt(peer))).type == "barnabeenet-welcome"
     assert server.connections_without_hello == 2
     for each in idle[:3]:
         assert await each.is_closed()
@@ -174,25 +167,21 @@ async def test_who_comes_too_late_is_told_in_tls(server: Server, dial: Dial) -> 
     assert await peer.is_closed()
 
 
-async def test_an_error_arrives_although_more_was_sent(
-    serve: Serve, dial: Dial, authenticator: Make, tls: Tls, token: str
-) -> None:
+async def test_an_error_arrives_although_more_was_sent(encrypting: Serve, dial: Dial) -> None:
     async def refuse(connection: Connection) -> None:
         await connection.read()
         await connection.error("busy", "no room")
 
-    server = await serve(refuse, authenticator=authenticator(certificate=tls.fingerprint), tls=tls.context)
+    server = await encrypting(refuse)
     peer = await dial(server)
-    await prove(peer, token, await encrypt(peer))
+    await peer.hello(certificate=await encrypt(peer))
     for _ in range(20):
         await peer.send("audio-chunk", SOUND, bytes(10_000))
     assert (await peer.read()).data["code"] == "busy"
     assert await peer.is_closed()
 
 
-async def test_what_was_sent_can_be_waited_for_and_is_when_the_peer_reads(
-    serve: Serve, dial: Dial, authenticator: Make, tls: Tls, token: str
-) -> None:
+async def test_what_was_sent_can_be_waited_for_and_is_when_the_peer_reads(encrypting: Serve, dial: Dial) -> None:
     flushed = asyncio.Event()
 
     async def flush(connection: Connection) -> None:
@@ -204,9 +193,9 @@ async def test_what_was_sent_can_be_waited_for_and_is_when_the_peer_reads(
         flushed.set()
         await connection.read()
 
-    server = await serve(flush, authenticator=authenticator(certificate=tls.fingerprint), tls=tls.context)
+    server = await encrypting(flush)
     peer = await dial(server)
-    await prove(peer, token, await encrypt(peer))
+    await peer.hello(certificate=await encrypt(peer))
     for _ in range(8):
         assert not flushed.is_set()
         await peer.read()
@@ -214,9 +203,7 @@ async def test_what_was_sent_can_be_waited_for_and_is_when_the_peer_reads(
         await flushed.wait()
 
 
-async def test_a_peer_that_is_gone_is_not_waited_for(
-    serve: Serve, dial: Dial, authenticator: Make, tls: Tls, token: str
-) -> None:
+async def test_a_peer_that_is_gone_is_not_waited_for(encrypting: Serve, dial: Dial) -> None:
     ended = asyncio.get_running_loop().create_future()
 
     async def flush(connection: Connection) -> None:
@@ -228,17 +215,15 @@ async def test_a_peer_that_is_gone_is_not_waited_for(
             ended.set_result(error)
             raise
 
-    server = await serve(flush, authenticator=authenticator(certificate=tls.fingerprint), tls=tls.context)
+    server = await encrypting(flush)
     peer = await dial(server)
-    await prove(peer, token, await encrypt(peer))
+    await peer.hello(certificate=await encrypt(peer))
     await peer.close()
     async with asyncio.timeout(20):
         assert isinstance(await ended, OSError)
 
 
-async def test_who_says_goodbye_and_reads_no_more_holds_nothing_up(
-    serve: Serve, dial: Dial, authenticator: Make, tls: Tls, token: str
-) -> None:
+async def test_who_says_goodbye_and_reads_no_more_holds_nothing_up(encrypting: Serve, dial: Dial) -> None:
     talking = asyncio.get_running_loop().create_future()
 
     async def talk_on(connection: Connection) -> None:
@@ -248,10 +233,10 @@ async def test_who_says_goodbye_and_reads_no_more_holds_nothing_up(
         talking.set_result(connection.writer.get_extra_info("socket"))
         await connection.read()
 
-    server = await serve(talk_on, authenticator=authenticator(certificate=tls.fingerprint), tls=tls.context)
+    server = await encrypting(talk_on)
     peer = await dial(server)
     below = peer.writer.transport
-    await prove(peer, token, await encrypt(peer))
+    await peer.hello(certificate=await encrypt(peer))
     below.pause_reading()
     socket = await talking
     peer.writer.close()
@@ -261,7 +246,7 @@ async def test_who_says_goodbye_and_reads_no_more_holds_nothing_up(
         await server.close()
 
 
-async def test_nothing_of_what_is_said_can_be_read_on_the_way(server: Server, dial: Dial, token: str) -> None:
+async def test_nothing_of_what_is_said_can_be_read_on_the_way(server: Server, dial: Dial) -> None:
     passed = bytearray()
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -278,7 +263,7 @@ async def test_nothing_of_what_is_said_can_be_read_on_the_way(server: Server, di
 
     proxy = await asyncio.start_server(between, "127.0.0.1", 0)
     peer = await dial(SimpleNamespace(port=proxy.sockets[0].getsockname()[1]))
-    await prove(peer, token, await encrypt(peer))
+    await peer.hello(certificate=await encrypt(peer))
     assert (await peer.ask("ping", {"text": "open sesame"})).data == {"text": "open sesame"}
     await peer.close()
     proxy.close()
